@@ -1,0 +1,51 @@
+"""Simulate cell and gene therapies from the vial to the clinical endpoint.
+
+The public names are resolved on first use, so that importing atmpsim costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atmpsim.errors import AtmpsimError, InputError
+    from atmpsim.model.library import load_model
+    from atmpsim.plots.figures import plot_results as plot
+    from atmpsim.results.store import open_results
+    from atmpsim.scenario.dosing import Dose
+    from atmpsim.scenario.reader import load_inputs as load_scenario
+    from atmpsim.study.run import run
+    from atmpsim.study.simulate import simulate
+
+__all__ = [
+    "AtmpsimError", "Dose", "InputError", "load_model", "load_scenario", "open_results", "plot", "run", "simulate",
+]  # fmt: skip
+
+_HOMES = {
+    "AtmpsimError": ("atmpsim.errors", "AtmpsimError"),
+    "Dose": ("atmpsim.scenario.dosing", "Dose"),
+    "InputError": ("atmpsim.errors", "InputError"),
+    "load_model": ("atmpsim.model.library", "load_model"),
+    "load_scenario": ("atmpsim.scenario.reader", "load_inputs"),
+    "open_results": ("atmpsim.results.store", "open_results"),
+    "plot": ("atmpsim.plots.figures", "plot_results"),
+    "run": ("atmpsim.study.run", "run"),
+    "simulate": ("atmpsim.study.simulate", "simulate"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("atmpsim")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'atmpsim' has no attribute '{name}'")
+    module, attribute = _HOMES[name]
+    value = globals()[name] = getattr(import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,90 @@
+"""Find a model by its shipped id or its path, and read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from atmpsim.errors import ModelError, did_you_mean
+from atmpsim.model.balance import check_balance
+from atmpsim.model.border import check_xml, read_text
+from atmpsim.model.spec import Model
+from atmpsim.resources import shipped_models
+
+_ANTIMONY = (".ant", ".txt", ".antimony")
+_XML = (".xml", ".sbml")
+
+
+def find_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> Path:
+    """Return the file of a model: a shipped id, or a path (relative to `beside`, then to here).
+
+    Raises
+    ------
+    ModelError
+        If there is no such model; the message names the nearest shipped id.
+    """
+    shipped = shipped_models()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    given = Path(name)
+    candidates = [beside / given] if beside is not None and not given.is_absolute() else []
+    for candidate in (*candidates, given):
+        if candidate.exists():
+            return candidate
+    looks_like_path = given.suffix or len(given.parts) > 1
+    raise ModelError(
+        where=f"model '{name}'",
+        found="no such file" if looks_like_path else "no shipped model of that name",
+        expected="the path of an .ant or SBML .xml file, or one of " + ", ".join(shipped),
+        remedy=did_you_mean(str(name), shipped),
+    )
+
+
+def load_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> Model:
+    """Return a model by its shipped id, or from an Antimony (.ant) or SBML (.xml) file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be found or read, is hostile, uses what is not supported, or its units do not balance.
+
+    Examples
+    --------
+    >>> load_model("celyvir").time_unit
+    'd'
+    """
+    path = find_model(name, beside=beside)
+    text = read_text(path)
+    model = read_model(text, where=path.name, path=str(path), suffix=path.suffix.lower())
+    check_balance(model, where=path.name)
+    return model
+
+
+def read_model(text: str, *, where: str, path: str, suffix: str) -> Model:
+    """Return the model of a text whose file name ends in `suffix`."""
+    if suffix in _XML:
+        return _read_xml(text, where=where, path=path)
+    if suffix in _ANTIMONY:
+        from atmpsim.model.antimony import read_antimony
+
+        return read_antimony(text, where=where, path=path)
+    raise ModelError(
+        where=where,
+        found=f"the ending '{suffix}'",
+        expected="one of " + ", ".join((*_ANTIMONY, *_XML)),
+        remedy="Rename the file after its language.",
+    )
+
+
+def _read_xml(text: str, *, where: str, path: str) -> Model:
+    from atmpsim.model.sbml import read_sbml
+
+    root = check_xml(text, where=where).root
+    if root != "sbml":
+        raise ModelError(
+            where=where,
+            found=f"an XML file whose root is <{root}>",
+            expected="an SBML file (<sbml>)",
+            remedy="PhysiCell settings and other formats cannot be read yet." if root == "PhysiCell_settings" else "",
+        )
+    return read_sbml(text, where=where, path=path)

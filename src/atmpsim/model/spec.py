@@ -1,0 +1,120 @@
+"""The frozen description of a model, independent of the language it was written in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from atmpsim.model.graph import Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a quantity rests on: `tag` (published, derived, assumption, …), the reasoning, and its address."""
+
+    tag: str = ""
+    text: str = field(default="", repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A named quantity of a model: compartment, species or parameter.
+
+    `unit` is the text of its unit; `typed` says that the unit's id spelt a type (cell, vp, …), so that
+    equations can be balanced. `value` is the number that stands in the file, if one does.
+    """
+
+    id: str
+    kind: str
+    name: str = ""
+    unit: str = ""
+    typed: bool = False
+    value: float | None = None
+    constant: bool = True
+    evidence: Evidence = field(default_factory=Evidence)
+    distribution: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return the display name, or the id where there is none."""
+        return self.name or self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Species(Quantity):
+    """A species; `value` is an amount unless `value_is_concentration`."""
+
+    compartment: str = ""
+    substance_only: bool = False
+    boundary: bool = False
+    value_is_concentration: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaction:
+    """A reaction: signed stoichiometries by species, and the node of its rate (extent per time)."""
+
+    id: str
+    name: str = ""
+    changes: tuple[tuple[str, float], ...]
+    rate: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """An event whose trigger changes at times known beforehand."""
+
+    id: str
+    trigger: int
+    assignments: tuple[tuple[str, int], ...]
+    initially_true: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model as data: what `atmpsim.load_model` returns.
+
+    `text` is the file as read, `sbml` the SBML document it stands for; `graph` holds every formula. Rules and
+    initial assignments map an id to the node of its formula. Compare or store models by `digest`.
+    """
+
+    id: str
+    name: str = ""
+    path: str = ""
+    text: str = field(default="", repr=False)
+    sbml: str = field(default="", repr=False)
+    graph: Graph = field(repr=False)
+    time_unit: str = ""
+    compartments: Mapping[str, Quantity] = field(repr=False)
+    species: Mapping[str, Species] = field(repr=False)
+    parameters: Mapping[str, Quantity] = field(repr=False)
+    reactions: Mapping[str, Reaction] = field(repr=False)
+    assignment_rules: Mapping[str, int] = field(repr=False)
+    rate_rules: Mapping[str, int] = field(repr=False)
+    initial_assignments: Mapping[str, int] = field(repr=False)
+    events: Mapping[str, Event] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the SBML document."""
+        return hashlib.sha256(self.sbml.encode()).hexdigest()
+
+    def quantity(self, identifier: str) -> Quantity | None:
+        """Return the compartment, species or parameter of an id, or None."""
+        for group in (self.species, self.parameters, self.compartments):
+            if identifier in group:
+                return group[identifier]
+        return None
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """Return every compartment, species and parameter by id."""
+        return {**self.compartments, **self.species, **self.parameters}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the ids that the model declares as outputs; all its species where it declares none."""
+        declared = tuple(k for k, q in self.quantities.items() if q.evidence.tag == "output")
+        return declared or tuple(self.species)

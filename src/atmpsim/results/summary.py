@@ -1,0 +1,87 @@
+"""Metrics of each run, computed from the stored trajectories alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def summarise(trajectories: xr.Dataset, metrics: Sequence[tuple[str, str]]) -> xr.Dataset:
+    """Return one variable `<id>.<metric>` per wanted metric over the dimension `run`; NaN for failed runs.
+
+    Metrics
+    -------
+    peak, minimum, end
+        Largest, smallest and last sample.
+    time_of_peak
+        Time of the largest sample.
+    auc
+        Area under the samples by trapezoids.
+    time_above_lod
+        Time spent above the variable's limit of detection, crossings interpolated between samples.
+    """
+    times = np.asarray(trajectories["time"].values, dtype=np.float64)
+    unit_of_time = str(trajectories["time"].attrs["units"])
+    made = {}
+    for name, metric in metrics:
+        variable = trajectories[name]
+        limit = np.asarray(variable.attrs.get("limit_of_detection", np.nan))
+        values = _METRICS[metric](np.asarray(variable.values, dtype=np.float64), times, limit)
+        attributes = {
+            "units": _units(str(variable.attrs["units"]), unit_of_time, metric),
+            "long_name": f"{variable.attrs['long_name']}: {metric.replace('_', ' ').replace('lod', 'limit of detection')}",
+        }
+        made[f"{name}.{metric}"] = ("run", values, attributes)
+    return xr.Dataset(made)
+
+
+def _units(units: str, unit_of_time: str, metric: str) -> str:
+    if metric in ("time_of_peak", "time_above_lod"):
+        return unit_of_time
+    return f"{units}*{unit_of_time}" if metric == "auc" else units
+
+
+def _peak(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    return values.max(axis=1)
+
+
+def _minimum(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    return values.min(axis=1)
+
+
+def _end(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    return values[:, -1]
+
+
+def _time_of_peak(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    failed = np.isnan(values).any(axis=1)
+    return np.where(failed, np.nan, times[np.argmax(values, axis=1)])
+
+
+def _auc(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    return np.trapezoid(values, times, axis=1)
+
+
+def _time_above_lod(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
+    above = values - (limit[:, None] if limit.ndim else limit)
+    left, right = above[:, :-1], above[:, 1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = np.clip(np.maximum(left, right) / np.abs(right - left), 0.0, 1.0)
+    share = np.where((left > 0) & (right > 0), 1.0, np.where((left > 0) | (right > 0), crossing, 0.0))
+    failed = np.isnan(values).any(axis=1)
+    return np.where(failed, np.nan, (share * np.diff(times)).sum(axis=1))
+
+
+_METRICS: dict[str, Callable[[FloatArray, FloatArray, FloatArray], FloatArray]] = {
+    "peak": _peak,
+    "minimum": _minimum,
+    "end": _end,
+    "time_of_peak": _time_of_peak,
+    "auc": _auc,
+    "time_above_lod": _time_above_lod,
+}

@@ -1,0 +1,137 @@
+"""The scenario file as a strict schema: unknown keys, missing units and sections not built yet are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+QuantityText = Annotated[
+    str, Field(description="A number with its unit, such as '36 h' or '0.3 1' (a pure number has the unit 1).")
+]
+AmountText = Annotated[
+    str | float, Field(description="An amount with its unit, per kg and capped if wanted: '2e6 cell/kg, max 2e8 cell'.")
+]
+Value = Annotated[
+    str | float, Field(description="A number with its unit; a bare number only where the model declares no unit.")
+]
+
+NOT_BUILT = {
+    "population": "virtual populations",
+    "sweep": "parameter sweeps",
+    "product": "typed products",
+    "assay": "assays as observation models",
+    "regimen": "adaptive regimens",
+    "rule": "adaptive rules",
+    "endpoint": "clinical endpoints",
+    "trial": "virtual trials",
+    "fields": "spatial fields",
+}
+ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
+METRICS = ("peak", "time_of_peak", "minimum", "end", "auc", "time_above_lod")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class TimeTable(_Strict):
+    """When the simulation ends and what is sampled."""
+
+    end: QuantityText
+    every: QuantityText | None = Field(None, description="Interval between samples, from the start.")
+    at: list[QuantityText] | None = Field(None, description="Sample times, instead of `every`.")
+    sample_at_dose: Literal["after", "before"] = Field(
+        "after", description="Which side of a dose a sample at that very moment shows."
+    )
+
+
+class SubjectTable(_Strict):
+    """Who is treated; fills the model's flows, volumes and masses."""
+
+    species: str = Field(description="human, mouse or rat")
+    age: QuantityText | None = None
+    weight: QuantityText | None = None
+    sex: str | None = Field(None, description="male or female")
+    condition: str | None = Field(None, description="cirrhosis")
+    flows: dict[str, QuantityText] = Field(default_factory=dict, description="Blood flows that replace the table's.")
+
+
+class DoseTable(_Strict):
+    """One product, route and schedule."""
+
+    name: str | None = Field(None, description="How arms, paths and results call this dose.")
+    into: str = Field(description="The state of the model that the dose enters.")
+    amount: AmountText
+    time: QuantityText | None = Field(None, description="Time of the first dose; the start by default.")
+    duration: QuantityText | None = Field(None, description="Makes it an infusion of this length.")
+    rate: QuantityText | None = Field(None, description="Makes it an infusion of this rate.")
+    every: QuantityText | None = Field(None, description="Interval between repeats; needs count.")
+    count: int | None = Field(None, description="Number of doses; 1 by default.")
+    lag: QuantityText | None = Field(None, description="Time between giving a dose and its entry.")
+    bioavailability: QuantityText | None = Field(None, description="Share of the dose that enters: '0.8 1' or '80 %'.")
+
+
+class DosingTable(_Strict):
+    """A NONMEM table of doses; each ID is one subject."""
+
+    table: str = Field(description="Path of the table, relative to this file.")
+    time_unit: str = Field(description="Unit of TIME, II and DUR.")
+    amount_unit: str = Field(description="Unit of AMT: cell, vp, PFU, vg, …")
+    ignore: list[str] = Field(default_factory=list, description="Columns of the table that are left out.")
+
+
+class ArmTable(_Strict):
+    """One treatment group: what it changes and which doses it leaves out."""
+
+    name: str
+    set: dict[str, Any] = Field(default_factory=dict, description="Paths such as dose.NAME.amount, with their values.")
+    drop: list[str] = Field(default_factory=list, description="Names of doses that this arm does not get.")
+
+
+class OutputTable(_Strict):
+    """What is kept and what the summary tells."""
+
+    keep: str | list[str] = Field("outputs", description="'outputs', 'all', or a list of ids.")
+    summary: list[str] | None = Field(None, description="Metrics as 'id.metric': " + ", ".join(METRICS) + ".")
+
+
+class SolverTable(_Strict):
+    """How the equations are integrated."""
+
+    method: Literal["lsoda"] = "lsoda"
+    rtol: float = Field(1e-6, gt=0.0, lt=0.1)
+    atol: float | None = Field(None, gt=0.0, description="In each state's unit; 1e-4 * rtol by default.")
+    max_steps: int = Field(500_000, gt=0)
+
+
+class ScenarioFile(_Strict):
+    """A scenario: one runnable question."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    title: str
+    question: str = ""
+    context_of_use: str = ""
+    model: str = Field(description="A shipped model's id, or a path relative to this file.")
+    engine: Literal["ode"] = "ode"
+    time: TimeTable
+    subject: SubjectTable | None = None
+    parameters: dict[str, Value] = Field(default_factory=dict)
+    initial: dict[str, Value] = Field(default_factory=dict)
+    dose: list[DoseTable] = Field(default_factory=list)
+    dosing: DosingTable | None = None
+    arm: list[ArmTable] = Field(default_factory=list)
+    output: OutputTable = Field(default_factory=OutputTable)
+    solver: SolverTable = Field(default_factory=SolverTable)
+
+
+TABLES: dict[str, type[_Strict]] = {
+    "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
+    "output": OutputTable, "solver": SolverTable,
+}  # fmt: skip
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file, for editors."""
+    made = ScenarioFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -1,0 +1,205 @@
+"""Run a scenario: expand it, integrate every run, label, summarise and store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from atmpsim.engines.ode import Status, Trajectory, integrate, observe
+from atmpsim.engines.start import initial_leaves
+from atmpsim.model.equations import Equations
+from atmpsim.results.dataset import statuses, trajectories
+from atmpsim.results.provenance import provenance, root_attributes
+from atmpsim.results.store import check_target, on_grid, open_results, write
+from atmpsim.results.summary import summarise
+from atmpsim.results.variables import UNKNOWN_UNIT, describe
+from atmpsim.scenario.reader import Inputs, load_inputs
+from atmpsim.scenario.table import Run, RunTable, expand_runs
+from atmpsim.study.failure import failure_message
+from atmpsim.study.simulate import compile_model, tolerances
+
+Progress = Callable[[int, int], None]
+
+
+def run(
+    scenario: str | os.PathLike[str] | Inputs,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> xr.DataTree:
+    """Run a scenario and return its result, stored if `out` is given.
+
+    Parameters
+    ----------
+    scenario
+        A path, a shipped scenario's id, or inputs that were loaded already.
+    out
+        Where to store the result: a name that ends in `.zarr` or `.nc`.
+    overrides
+        Values by path (`dose.NAME.key`, `parameters.ID`, …) that replace the scenario's.
+    overwrite
+        Replace a result of other input that stands at `out`.
+    progress
+        Called with the number of runs done and of all runs.
+
+    Returns
+    -------
+    DataTree
+        As `open_results` returns it.
+
+    Raises
+    ------
+    InputError
+        If the scenario, its model or `out` cannot be used; nothing is written then.
+    """
+    inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
+    table = expand_runs(inputs)
+    target = Path(out) if out is not None else None
+    if target is not None:
+        check_target(target, inputs_sha256=inputs.sha256, overwrite=overwrite)
+    tree = execute(table, inputs, progress=progress)
+    if target is not None:
+        write(tree, target)
+        return open_results(target)
+    return on_grid(tree)
+
+
+def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None) -> xr.DataTree:
+    """Return the result of every run of a table, over the dimension `run`."""
+    done: list[tuple[Run, Equations, Trajectory]] = []
+    for k, row in enumerate(table.runs):
+        done.append((row, *_integrate(table, row)))
+        if progress is not None:
+            progress(k + 1, len(table.runs))
+    return _tree(table, inputs, done)
+
+
+def _integrate(table: RunTable, row: Run) -> tuple[Equations, Trajectory]:
+    equations, derivatives = compile_model(table.model, fixed=frozenset(row.given))
+    where = f"arm '{row.arm}' subject {row.subject}"
+    leaves = initial_leaves(equations, row.given, start=0.0, where=where)
+    solver = table.scenario.solver
+    limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where=where)
+    trajectory = integrate(
+        equations,
+        derivatives,
+        leaves={k: float(v) for k, v in leaves.items()},
+        schedule=row.schedule,
+        times=table.times,
+        tolerances=limits,
+        sample=table.scenario.time.sample_at_dose,
+    )
+    return equations, trajectory
+
+
+def _tree(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.DataTree:
+    model = table.model
+    rows = {
+        "arm": ("run", [r.arm for r, _, _ in done]),
+        "subject": ("run", [r.subject for r, _, _ in done]),
+        "replicate": ("run", np.zeros(len(done), dtype=np.int64)),
+    }
+    curves = _trajectories(table, done).assign_coords(rows)
+    groups = {
+        "/": xr.Dataset(attrs=_root(table)),
+        "/trajectories": curves,
+        "/doses": _doses(table),
+        "/parameters": _parameters(table, done).assign_coords(rows),
+        "/summary": summarise(curves, table.metrics).assign_coords(rows),
+        "/status": _status(table, inputs, done).assign_coords(rows),
+        "/provenance": xr.Dataset(
+            attrs=provenance(inputs.as_json(), inputs_sha256=inputs.sha256, model_sha256=model.digest, seed=inputs.seed)
+        ),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _root(table: RunTable) -> dict[str, object]:
+    scenario = table.scenario
+    extra = {"question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id}
+    return root_attributes(title=scenario.title, notes=table.notes, extra=extra)
+
+
+def _trajectories(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
+    observed = [observe(e, t, times=table.times, select=table.keep) for _, e, t in done]
+    variables = {name: describe(table.model, name) for name in table.keep}
+    limits = {name: _limit(v.limit_of_detection, done) for name, v in variables.items() if v.limit_of_detection}
+    return trajectories(
+        {name: np.stack([o[name] for o in observed]) for name in table.keep},
+        times=table.times,
+        time_units=table.model.time_unit or UNKNOWN_UNIT,
+        variables=variables,
+        detection=limits,
+    )
+
+
+def _limit(parameter: str, done: Sequence[tuple[Run, Equations, Trajectory]]) -> float:
+    """Return the limit of detection; where it differs between runs, the largest (the cautious reading)."""
+    return float(max(t.constants[0, e.constants.index(parameter)] for _, e, t in done))
+
+
+def _parameters(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
+    """Return every parameter's value at the start, one column a parameter (an array each would cost a file each)."""
+    names = [k for k in (*table.model.parameters, *table.model.compartments) if k in done[0][1].constants]
+    columns = [[t.constants[0, e.constants.index(k)] for k in names] for _, e, t in done]
+    described = [describe(table.model, k) for k in names]
+    return xr.Dataset(
+        {"value": (("run", "parameter"), np.array(columns), {"long_name": "value at the start", "units": "see units"})},
+        coords={
+            "parameter": np.array(names, dtype=object),
+            "units": ("parameter", np.array([v.units for v in described], dtype=object)),
+            "long_name": ("parameter", np.array([v.long_name for v in described], dtype=object)),
+        },
+    )
+
+
+def _doses(table: RunTable) -> xr.Dataset:
+    """Return the log of every dose that was given, one row a dose."""
+    time = {"units": table.model.time_unit or UNKNOWN_UNIT}
+    given = [(row, dose) for row in table.runs for dose in row.schedule.log]
+    units = [(q.unit if (q := table.model.quantity(d.into)) else "") or UNKNOWN_UNIT for _, d in given]
+    texts = {
+        "arm": [r.arm for r, _ in given],
+        "subject": [r.subject for r, _ in given],
+        "name": [d.name for _, d in given],
+        "into": [d.into for _, d in given],
+        "amount_units": units,
+    }
+    numbers = {
+        "time": ([d.time for _, d in given], {**time, "long_name": "time of the dose, before any lag"}),
+        "start": ([d.start for _, d in given], {**time, "long_name": "time at which the dose starts to enter"}),
+        "duration": ([d.duration for _, d in given], {**time, "long_name": "length of the infusion, 0 for a bolus"}),
+        "amount": ([d.amount for _, d in given], {"units": "see amount_units", "long_name": "amount given"}),
+        "bioavailability": ([d.bioavailability for _, d in given], {"units": "1", "long_name": "share that enters"}),
+    }
+    made: dict[str, Any] = {k: ("dose", np.array(v, dtype=object)) for k, v in texts.items()}
+    made |= {k: ("dose", np.array(v, dtype=np.float64), attrs) for k, (v, attrs) in numbers.items()}
+    return xr.Dataset(made)
+
+
+def _status(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
+    codes = [t.failure.status if t.failure else Status.OK for _, _, t in done]
+    messages = [
+        failure_message(
+            table.model, t.failure, where=f"run {k} (subject {r.subject}, arm {r.arm})",
+            last_dose=_last_dose(r, t.failure.time if t.failure else 0.0),
+        )
+        for k, (r, _, t) in enumerate(done)
+    ]  # fmt: skip
+    dataset = statuses(codes, messages)
+    dataset["seed"] = ("run", np.full(len(done), inputs.seed, dtype=np.int64), {"long_name": "root seed"})
+    dataset["steps"] = ("run", np.array([t.steps for _, _, t in done]), {"long_name": "steps of the solver"})
+    return dataset
+
+
+def _last_dose(row: Run, time: float) -> str:
+    given = [d for d in row.schedule.log if d.start <= time]
+    return f"dose {len(given)} ({given[-1].name})" if given else ""

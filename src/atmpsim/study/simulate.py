@@ -1,0 +1,297 @@
+"""Simulate a model from Python: one run, or a batch where parameters are arrays."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from atmpsim.compile.llvm import Derivatives, compile_derivatives
+from atmpsim.engines.ode import Status, Tolerances, Trajectory, integrate, observe
+from atmpsim.engines.start import check_given, initial_leaves
+from atmpsim.errors import InputError, ModelError, did_you_mean, one_of
+from atmpsim.model.equations import Equations, write_equations
+from atmpsim.model.library import load_model
+from atmpsim.model.spec import Model
+from atmpsim.results.dataset import statuses, trajectories
+from atmpsim.results.variables import UNKNOWN_UNIT, describe
+from atmpsim.scenario.convert import in_model_units
+from atmpsim.scenario.dosing import SAMPLE_AFTER, SAMPLE_BEFORE, Dose, expand
+from atmpsim.study.failure import failure_message
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+DEFAULT_RTOL = 1e-6
+ATOL_OVER_RTOL = 1e-4
+SOLVERS = ("lsoda",)
+
+
+@lru_cache(maxsize=16)
+def compiled(model: _Keyed, fixed: frozenset[str]) -> tuple[Equations, Derivatives]:
+    """Return a model's equations and their machine code; both are kept for the process."""
+    equations = write_equations(model.model, fixed=fixed)
+    return equations, compile_derivatives(equations)
+
+
+class _Keyed:
+    """A model that compares by its digest, so that equal models share machine code."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.digest = model, model.digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def compile_model(model: Model, *, fixed: frozenset[str] = frozenset()) -> tuple[Equations, Derivatives]:
+    """Return a model's equations and compiled derivatives, from the process's cache where they are there."""
+    return compiled(_Keyed(model), fixed)
+
+
+def simulate(
+    model: Model | str | os.PathLike[str],
+    *,
+    times: ArrayLike,
+    parameters: Mapping[str, Any] | None = None,
+    initial: Mapping[str, Any] | None = None,
+    doses: Sequence[Dose] = (),
+    select: Sequence[str] | None = None,
+    rtol: float = DEFAULT_RTOL,
+    atol: ArrayLike | None = None,
+    solver: str = "lsoda",
+    sample: str = SAMPLE_AFTER,
+    start: float = 0.0,
+) -> xr.Dataset:
+    """Return the time course of a model as a labelled dataset.
+
+    Parameters
+    ----------
+    model
+        A model, a shipped model's id, or the path of an Antimony or SBML file.
+    times
+        Sample times, not decreasing, from `start` on. Numbers are in the model's unit of time everywhere here;
+        quantities with a unit (text or pint) are converted.
+    parameters
+        Values that replace the model's, by id. Arrays of one length N make a batch of N runs (dimension `run`).
+    initial
+        Initial values of species: `S` an amount, `[S]` a concentration; and of parameters with a rate rule.
+    doses
+        Doses; `into` is a species or another state.
+    select
+        What to return: `S` is an amount, `[S]` a concentration, any other id itself. By default the model's
+        declared outputs, or all its species.
+    rtol, atol
+        Relative and absolute tolerance; `atol` is one number or one per state, by default 1e-4 * rtol in the
+        state's unit.
+    solver
+        `lsoda`.
+    sample
+        Whether a sample at the very time of a dose or event shows the state `after` it or `before`.
+
+    Returns
+    -------
+    Dataset
+        One variable per selected id over `time` (and `run`), with `status` and `message`. What follows a failure
+        is NaN, and a warning says what happened.
+
+    Raises
+    ------
+    InputError
+        If anything given does not fit the model.
+
+    Examples
+    --------
+    >>> ds = simulate("celyvir", times=[0.0, 1.0], doses=[Dose(into="venous_msc_loaded", amount=4e7)])
+    >>> ds["time"].attrs["units"]
+    'd'
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    where = f"simulate('{model.id}')"
+    _check_choice(solver, SOLVERS, f"{where} solver")
+    _check_choice(sample, (SAMPLE_AFTER, SAMPLE_BEFORE), f"{where} sample")
+    grid = _times(model, times, start, where)
+    given = _given(model, parameters or {}, initial or {}, where)
+    equations, derivatives = compile_model(model, fixed=frozenset(given))
+    check_given(equations, given, where=where)
+    converted = [_convert_dose(model, equations, dose, where) for dose in doses]
+    schedule = expand(converted, start=start, end=float(grid[-1]), where=where)
+    chosen = _select(equations, select, where)
+    leaves = initial_leaves(equations, given, start=start, where=where)
+    count = _batch_size(given, where)
+    runs = []
+    for k in range(count or 1):
+        one = {name: float(v if v.ndim == 0 else v[k]) for name, v in leaves.items()}
+        runs.append(
+            integrate(
+                equations,
+                derivatives,
+                leaves=one,
+                schedule=schedule,
+                times=grid,
+                tolerances=tolerances(equations, rtol=rtol, atol=atol, where=where),
+                sample=sample,
+            )
+        )
+    dataset = _label(equations, runs, grid, chosen)
+    return _with_runs(dataset, model, given, single=count is None)
+
+
+def tolerances(
+    equations: Equations, *, rtol: float, atol: ArrayLike | None, where: str, max_steps: int = 500_000
+) -> Tolerances:
+    """Return checked tolerances, one absolute tolerance per state."""
+    _check_positive(rtol, f"{where} rtol", below=0.1)
+    given = np.asarray(ATOL_OVER_RTOL * rtol if atol is None else atol, dtype=np.float64)
+    if given.shape not in ((), (len(equations.states),)):
+        raise InputError(
+            where=f"{where} atol",
+            found=f"an array of shape {given.shape}",
+            expected=f"one number, or one per state ({len(equations.states)})",
+        )
+    each = np.broadcast_to(given, (len(equations.states),))
+    for value in np.unique(each):
+        _check_positive(float(value), f"{where} atol", below=np.inf)
+    return Tolerances(rtol=float(rtol), atol=np.array(each), max_steps=max_steps)
+
+
+def _check_positive(value: float, where: str, *, below: float) -> None:
+    if isinstance(value, bool) or not 0.0 < float(value) < below:
+        limit = f" below {below:g}" if np.isfinite(below) else ""
+        raise InputError(where=where, found=repr(value), expected=f"a number above 0{limit}")
+
+
+def _check_choice(value: str, allowed: Sequence[str], where: str) -> None:
+    if value not in allowed:
+        raise InputError(
+            where=where, found=repr(value), expected=one_of(allowed), remedy=did_you_mean(str(value), allowed)
+        )
+
+
+def _times(model: Model, times: ArrayLike, start: float, where: str) -> FloatArray:
+    grid = np.atleast_1d(np.asarray(in_model_units(times, unit=model.time_unit, where=f"{where} times"), dtype=float))
+    if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
+        raise InputError(where=f"{where} times", found=repr(times)[:60], expected="finite times, at least one")
+    if (np.diff(grid) < 0).any() or grid[0] < start:
+        raise InputError(
+            where=f"{where} times", found=repr(times)[:60], expected=f"times that do not decrease, from {start:g} on"
+        )
+    return grid
+
+
+def _given(
+    model: Model, parameters: Mapping[str, Any], initial: Mapping[str, Any], where: str
+) -> dict[str, FloatArray]:
+    given = {}
+    for identifier, value in parameters.items():
+        if identifier in model.species:
+            raise ModelError(
+                where=f"{where} parameters",
+                found=f"the species '{identifier}'",
+                expected="a parameter or compartment",
+                remedy="Give it under initial.",
+            )
+        given[identifier] = _value(model, identifier, value, f"{where} parameters")
+    for name, value in initial.items():
+        identifier = name.strip("[]")
+        if name != identifier:
+            given[identifier] = _amount(model, identifier, value, given, where)
+        else:
+            given[identifier] = _value(model, identifier, value, f"{where} initial")
+    return given
+
+
+def _value(model: Model, identifier: str, value: Any, where: str) -> FloatArray:
+    quantity = model.quantity(identifier)
+    if quantity is None:
+        raise ModelError(
+            where=where,
+            found=f"'{identifier}'",
+            expected=f"a quantity of model '{model.id}'",
+            remedy=did_you_mean(identifier, model.quantities),
+        )
+    array = np.asarray(in_model_units(value, unit=quantity.unit, where=f"{where} {identifier}"), dtype=np.float64)
+    if array.ndim > 1 or not np.isfinite(array).all():
+        raise InputError(where=f"{where} {identifier}", found=repr(value)[:60], expected="a finite number or a list")
+    return array
+
+
+def _amount(model: Model, identifier: str, value: Any, given: Mapping[str, FloatArray], where: str) -> FloatArray:
+    species = model.species.get(identifier)
+    if species is None:
+        raise ModelError(
+            where=f"{where} initial",
+            found=f"'[{identifier}]'",
+            expected="the concentration of a species",
+            remedy=did_you_mean(identifier, model.species),
+        )
+    volume = given.get(species.compartment, model.compartments[species.compartment].value)
+    if volume is None:
+        raise ModelError(
+            where=f"{where} initial",
+            found=f"'[{identifier}]' in a compartment without a size",
+            expected="an amount",
+            remedy=f"Give '{identifier}' instead.",
+        )
+    return np.asarray(value, dtype=np.float64) * volume
+
+
+def _batch_size(given: Mapping[str, FloatArray], where: str) -> int | None:
+    sizes = {k: v.size for k, v in given.items() if v.ndim}
+    if len(set(sizes.values())) > 1:
+        raise InputError(
+            where=f"{where} parameters",
+            found=", ".join(f"{k} of length {n}" for k, n in sizes.items()),
+            expected="arrays of one length",
+        )
+    return next(iter(sizes.values()), None)
+
+
+def _convert_dose(model: Model, equations: Equations, dose: Dose, where: str) -> Dose:
+    from dataclasses import replace
+
+    from atmpsim.scenario.convert import dose_in_model_units
+
+    return replace(dose_in_model_units(dose, model=model, states=equations.states, where=f"{where} doses"))
+
+
+def _select(equations: Equations, select: Sequence[str] | None, where: str) -> tuple[str, ...]:
+    chosen = tuple(select) if select is not None else equations.model.outputs
+    for name in chosen:
+        if name not in equations.values:
+            raise InputError(
+                where=f"{where} select",
+                found=f"'{name}'",
+                expected="an id of the model, or [species]",
+                remedy=did_you_mean(name, equations.values),
+            )
+    return chosen
+
+
+def _label(equations: Equations, runs: Sequence[Trajectory], grid: FloatArray, chosen: Sequence[str]) -> xr.Dataset:
+    model = equations.model
+    observed = [observe(equations, run, times=grid, select=chosen) for run in runs]
+    values = {name: np.stack([o[name] for o in observed]) for name in chosen}
+    variables = {name: describe(model, name) for name in chosen}
+    dataset = trajectories(values, times=grid, time_units=model.time_unit or UNKNOWN_UNIT, variables=variables)
+    messages = [failure_message(model, run.failure, where=f"run {k}") for k, run in enumerate(runs)]
+    for message in filter(None, messages):
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    codes = [run.failure.status if run.failure else Status.OK for run in runs]
+    return dataset.merge(statuses(codes, messages))
+
+
+def _with_runs(dataset: xr.Dataset, model: Model, given: Mapping[str, FloatArray], *, single: bool) -> xr.Dataset:
+    if single:
+        return dataset.isel(run=0)
+    swept = {k: ("run", v, describe(model, k).attributes()) for k, v in given.items() if v.ndim}
+    return dataset.assign_coords({"run": np.arange(dataset.sizes["run"]), **swept})
