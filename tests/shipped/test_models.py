@@ -174,11 +174,10 @@ def test_libroadrunner_agrees(name):
         model(name), times=GRID, initial={INTO[name]: 4e7}, rtol=1e-9, atol=floors, select=equations.states
     )  # fmt: skip
     np.testing.assert_allclose(theirs[:, 0], GRID, atol=1e-12)
-    worst = {}
-    for k, state in enumerate(equations.states, 1):
-        peak = np.abs(theirs[:, k]).max()
-        off = np.abs(ours[state].values - theirs[:, k]).max()
-        worst[state] = off / peak if peak else off
+    # a state that no dose reaches is 0 here and 1e-30 there: its scale is one cell or particle, not its peak
+    peaks = np.maximum(np.abs(theirs[:, 1:]).max(axis=0), np.where(floors == 1e-12, 1e-6, 1.0))
+    off = {s: np.abs(ours[s].values - theirs[:, k]).max() for k, s in enumerate(equations.states, 1)}
+    worst = {s: o / peak for (s, o), peak in zip(off.items(), peaks, strict=True)}
     state = max(worst, key=worst.get)
     print(f"{name}: LSODA against CVODE {worst[state]:.1e} of the peak in {state}, tolerance 1e-6")
     assert worst[state] < 1e-6

@@ -76,6 +76,20 @@ def test_t02_calibration_label_in_human_lung(minutes, low, high):
     assert low <= window.min() <= window.max() <= high
 
 
+MISSED = pytest.mark.xfail(strict=True, reason="the model shows about 5 % in the liver; README of the model says so")
+
+
+@pytest.mark.parametrize(
+    ("organ", "low", "high"), [("spleen", 2.0, 10.2), pytest.param("liver", 0.0, 2.8, marks=MISSED)]
+)
+def test_prediction_other_labels_of_the_study_of_t02(organ, low, high):
+    """The same pictures set nothing in liver and spleen: predictions, of which one is met and one is missed."""
+    curves, _ = result("msc-indium-human")
+    window = curves[f"{organ}_label"].sel(time=slice(25 / 1440 - 1e-9, 35 / 1440 + 1e-9)).values
+    tell(f"label in {organ} 5-15 min after the end", f"{window.min():.2f}-{window.max():.2f} %", f"{low}-{high} %", 0)
+    assert low <= window.min() <= window.max() <= high
+
+
 # ---- T03: first-pass arrest, Toma 2009, which set muscle_extraction
 
 

@@ -129,7 +129,7 @@ def _list_wanted(key: str, value: Any) -> tuple[str, str]:
 
 
 def _text_wanted(key: str, value: Any, path: Sequence[Part]) -> tuple[str, str]:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
     unit = UNITS.get(str(path[1]) if len(path) > 2 and path[1] == "flows" else key)
     if unit is None and path[0] not in ("parameters", "initial"):
         return _TEXT, f'Write {key} = "{value}".' if number else ""

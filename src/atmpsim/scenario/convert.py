@@ -53,12 +53,23 @@ def with_unit(text: str, *, unit: str, where: str) -> pint.Quantity:
     UnitError
         If there is no number, no unit, or an unknown unit.
     """
+    check_text(text, where=where)
     if is_bare(text):
         raise no_unit(text, unit=unit, where=where)
-    if len(text) > _LONGEST:
-        raise UnitError(where=where, found=f"a text of {len(text)} characters ('{text[:20]}…')",
-                        expected="a number with its unit")  # fmt: skip
     return parse_quantity(text, where=where)
+
+
+def check_text(text: str, *, where: str) -> None:
+    """Raise for what no quantity looks like and no message should repeat: control characters, pages of text.
+
+    Raises
+    ------
+    UnitError
+        Naming the beginning of the text.
+    """
+    if len(text) > _LONGEST or not text.isprintable():
+        found = f"a text of {len(text)} characters, {text[:20]!r}"
+        raise UnitError(where=where, found=found, expected="a number with its unit", remedy="Write it on one line.")
 
 
 def is_bare(text: str) -> bool:

@@ -155,7 +155,7 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
 
 
 def _check_path(name: str, where: str) -> None:
-    if not name.strip() or "\0" in name or len(name) > MAX_PATH:
+    if not name.strip() or not name.isprintable() or len(name) > MAX_PATH:
         found = "an empty name" if not name.strip() else "a name that no file can have"
         raise ScenarioError(where=where, found=found, expected="a shipped id or the path of a file")
 

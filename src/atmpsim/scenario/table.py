@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from atmpsim.model.balance import check_balance
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
-from atmpsim.scenario.convert import dose_in_model_units, in_model_units, is_bare, no_unit, state_unit, with_unit
+from atmpsim.scenario.convert import (
+    check_text,
+    dose_in_model_units,
+    in_model_units,
+    is_bare,
+    no_unit,
+    state_unit,
+    with_unit,
+)
 from atmpsim.scenario.dosing import Dose, Schedule, expand, parse_amount
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
@@ -64,7 +73,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     """
     where = f"{inputs.name}.toml"
     scenario = check_schema(inputs.raw, where=where)
-    suffix = inputs.model_file[inputs.model_file.rfind(".") :].lower()
+    suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
     check_balance(model, where=inputs.model_file)
     equations = write_equations(model)
@@ -300,6 +309,7 @@ def _amount(amount: str | float, unit: str, weight: float | None, *, typed: bool
         return float(in_model_units(amount, unit=unit, where=where))
     if not isinstance(amount, str):
         raise no_unit(amount, unit=unit, where=where)
+    check_text(amount, where=where)
     first, *caps = (part.strip() for part in amount.split(","))
     for part, place in [(first, where), *((cap.removeprefix("max").strip(), f"{where} max") for cap in caps)]:
         if is_bare(part):
