@@ -1,0 +1,98 @@
+"""Integrate many trajectories of one model: the vector solver, and LSODA where it cannot go or gives up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atmpsim.compile.batch import Batch
+from atmpsim.compile.llvm import Derivatives
+from atmpsim.engines.actions import plan_actions, table
+from atmpsim.engines.ode import Tolerances, Trajectory, integrate
+from atmpsim.kernels.rosenbrock import OK, Limits, advance
+from atmpsim.model.equations import Equations
+from atmpsim.model.sbml import symbol_of
+from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
+
+FloatArray = NDArray[np.float64]
+CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """One trajectory per run, and how many of them LSODA had to finish."""
+
+    trajectories: tuple[Trajectory, ...]
+    fallbacks: int
+
+
+def integrate_batch(
+    equations: Equations,
+    batch: Batch,
+    derivatives: Derivatives,
+    *,
+    leaves: Sequence[Mapping[str, float]],
+    schedules: Sequence[Schedule],
+    times: FloatArray,
+    tolerances: Tolerances,
+    sample: str = SAMPLE_AFTER,
+    threads: int | None = None,
+) -> BatchResult:
+    """Return the trajectories of several runs of one model.
+
+    Parameters
+    ----------
+    leaves, schedules
+        Initial values and doses of each run; all schedules have one start and one end.
+    threads
+        How many threads share the work; results do not depend on it. All cores by default.
+    """
+    initial = np.array([[run[s] for s in equations.states] for run in leaves])
+    constants = np.array([[run.get(c, 0.0) for c in equations.constants] for run in leaves])
+    constants = constants.reshape(len(leaves), len(equations.constants))
+    actions = table([plan_actions(equations, s, _symbols(run)) for s, run in zip(schedules, leaves, strict=True)])
+    samples = np.full((len(leaves), times.size, len(equations.states)), np.nan)
+    status, counts = np.full(len(leaves), -1), np.zeros(len(leaves), dtype=np.int64)
+    limits = Limits(
+        tolerances.rtol, tolerances.atol, schedules[0].start, schedules[0].end, tolerances.max_steps,
+        sample == SAMPLE_AFTER,
+    )  # fmt: skip
+
+    def work(begin: int) -> None:
+        end = min(begin + CHUNK, len(leaves))
+        advance(
+            batch.code, batch.rows, actions, limits, _workspace(batch), initial, constants, times, samples, status,
+            counts, begin, end,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        list(pool.map(work, range(0, len(leaves), CHUNK)))
+    done = [
+        Trajectory(states=samples[k], constants=np.broadcast_to(constants[k], (times.size, constants.shape[1])),
+                   steps=int(counts[k]))
+        for k in range(len(leaves))
+    ]  # fmt: skip
+    failed = [k for k in range(len(leaves)) if status[k] != OK]
+    for k in failed:
+        done[k] = integrate(
+            equations, derivatives, leaves=dict(leaves[k]), schedule=schedules[k], times=times,
+            tolerances=tolerances, sample=sample,
+        )  # fmt: skip
+    return BatchResult(trajectories=tuple(done), fallbacks=len(failed))
+
+
+def _symbols(run: Mapping[str, float]) -> dict[str, float]:
+    return {symbol_of(k): v for k, v in run.items()}
+
+
+def _workspace(batch: Batch) -> FloatArray:
+    """Return zeroed rows that begin at a multiple of 64 bytes, as wide vectors want them."""
+    size = batch.layout.rows * batch.width
+    memory = np.zeros(size + 8)
+    offset = (-memory.ctypes.data) % 64 // 8
+    return memory[offset : offset + size]
