@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 
 from atmpsim.compile import object_cache
 from atmpsim.compile.attempt import AttemptWriter
-from atmpsim.compile.lanes import Emitter, Layout, plan_layout
+from atmpsim.compile.lanes import UNSUPPORTED, Emitter, Layout, plan_layout
 from atmpsim.compile.llvm import compile_object, load_object
 from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
@@ -27,6 +27,12 @@ class Batch:
     layout: Layout
     width: int
     _engine: object = field(repr=False)
+
+
+def goes_in_lanes(equations: Equations) -> bool:
+    """Return whether every function of the derivatives has vector code."""
+    graph = equations.graph
+    return not any(graph.nodes[n][0] in UNSUPPORTED for n in graph.needed(equations.derivatives))
 
 
 def vector_width(states: int) -> int:

@@ -1,19 +1,17 @@
-"""Integrate many trajectories of one model: the vector solver, and LSODA where it cannot go or gives up."""
+"""Integrate many trajectories of one model side by side, by the compiled Rosenbrock solver."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.compile.batch import Batch
-from atmpsim.compile.llvm import Derivatives
 from atmpsim.engines.actions import plan_actions, table
-from atmpsim.engines.ode import Tolerances, Trajectory, integrate
+from atmpsim.engines.ode import Tolerances, Trajectory
 from atmpsim.kernels.rosenbrock import OK, Limits, advance
 from atmpsim.model.equations import Equations
 from atmpsim.model.sbml import symbol_of
@@ -23,18 +21,9 @@ FloatArray = NDArray[np.float64]
 CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchResult:
-    """One trajectory per run, and how many of them LSODA had to finish."""
-
-    trajectories: tuple[Trajectory, ...]
-    fallbacks: int
-
-
 def integrate_batch(
     equations: Equations,
     batch: Batch,
-    derivatives: Derivatives,
     *,
     leaves: Sequence[Mapping[str, float]],
     schedules: Sequence[Schedule],
@@ -42,8 +31,8 @@ def integrate_batch(
     tolerances: Tolerances,
     sample: str = SAMPLE_AFTER,
     threads: int | None = None,
-) -> BatchResult:
-    """Return the trajectories of several runs of one model.
+) -> tuple[list[Trajectory], list[int]]:
+    """Return the trajectories of several runs of one model, and the indices of those that failed.
 
     Parameters
     ----------
@@ -77,13 +66,7 @@ def integrate_batch(
                    steps=int(counts[k]))
         for k in range(len(leaves))
     ]  # fmt: skip
-    failed = [k for k in range(len(leaves)) if status[k] != OK]
-    for k in failed:
-        done[k] = integrate(
-            equations, derivatives, leaves=dict(leaves[k]), schedule=schedules[k], times=times,
-            tolerances=tolerances, sample=sample,
-        )  # fmt: skip
-    return BatchResult(trajectories=tuple(done), fallbacks=len(failed))
+    return done, [k for k in range(len(leaves)) if status[k] != OK]
 
 
 def _symbols(run: Mapping[str, float]) -> dict[str, float]:
