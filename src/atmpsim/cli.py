@@ -7,9 +7,10 @@ Exit codes: 0 ok, 1 some runs failed (results are written all the same), 2 bad i
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,20 +40,16 @@ Sets = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Seed = Annotated[int, typer.Option(min=0, help="Root seed of random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Root seed of random numbers.")]
 
 # typer brings its own copy of click, or uses the installed one: this is that one's error of usage
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
-    sys.exit(_run_app())
-
-
-def _run_app() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, this process's own by default, and return its exit code."""
     try:
-        result = app(standalone_mode=False)
+        result = app(args=arguments, prog_name="atmpsim", standalone_mode=False)
         return result if isinstance(result, int) else OK
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
@@ -63,7 +60,7 @@ def _run_app() -> int:
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         return _complain("Interrupted; nothing was left half written.", INTERRUPTED)
-    except BrokenPipeError:
+    except SystemExit:  # who reads our output has closed it, as `head` does
         return OK
     except Exception as error:
         return _complain(_log_internal(error), INTERNAL)
@@ -80,7 +77,9 @@ def _log_internal(error: Exception) -> str:
 
     from atmpsim.results.provenance import package_version
 
-    with tempfile.NamedTemporaryFile("w", prefix="atmpsim-error-", suffix=".log", delete=False) as log:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="atmpsim-error-", suffix=".log", delete=False
+    ) as log:
         log.write(f"atmpsim {package_version('atmpsim')} on {platform.platform()}: {' '.join(sys.argv)}\n")
         log.write("".join(traceback.format_exception(error)))
     return (
@@ -102,7 +101,7 @@ def run(
     quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print what was assumed for the subject.")] = False,
 ) -> int:
-    """Run a scenario: store the result, draw the figure, print the summary."""
+    """Run a scenario: store, draw and summarise the result."""
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.study.run import run as run_study
 
@@ -114,7 +113,7 @@ def run(
     if figure is not None:
         _draw(tree, figure, variables=None)
     if as_json:
-        typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=True))
+        typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=False))
     elif not quiet:
         _print_summary(tree, target, figure, verbose=verbose)
     return _failures(tree, quiet)
@@ -122,7 +121,7 @@ def run(
 
 @app.command()
 def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> None:
-    """Check a scenario and everything it refers to, without running it."""
+    """Check a scenario and all it refers to, without running."""
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.scenario.table import expand_runs
 
@@ -135,8 +134,9 @@ def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> No
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    typer.echo(f"{scenario} is valid: model {table.model.id}, {len(table.runs)} runs, {doses} doses, "
-               f"{table.times.size} samples of {len(table.keep)} outputs.")  # fmt: skip
+    counts = [(len(table.runs), "run"), (doses, "dose"), (int(table.times.size), "sample"), (len(table.keep), "output")]
+    said = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
+    typer.echo(f"{scenario} is valid: model {table.model.id}, {said}.")
     for note in table.notes:
         typer.echo(f"  {note}")
 
@@ -146,12 +146,14 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the new scenario, without ending.")],
     like: Annotated[str, typer.Option(help="The shipped scenario to start from.")] = "celyvir-weekly",
 ) -> None:
-    """Write a new scenario file to start from, a copy of a shipped one."""
+    """Write a scenario to start from, a copy of a shipped one."""
     from atmpsim.errors import ScenarioError
     from atmpsim.model.border import read_text
     from atmpsim.scenario.reader import find_scenario
 
     target = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if target.name == ".toml":
+        raise ScenarioError(where=f"new '{name}'", found="an empty name", expected="a name for the scenario's file")
     text = read_text(find_scenario(like), error=ScenarioError)
     try:
         with target.open("x", encoding="utf-8") as file:
@@ -223,7 +225,7 @@ def plot(
     from atmpsim.results.store import open_results
 
     target = out if out is not None else result.with_suffix(".png")
-    _draw(open_results(result), target, variables=variables.split(",") if variables else None)
+    _draw(open_results(result), target, variables=_listed(variables) if variables else None)
     typer.echo(f"Figure: {target}")
 
 
@@ -262,7 +264,7 @@ def rerun(
 
 @app.command()
 def doctor() -> None:
-    """Check the installation: versions, compiler, shipped files, a small run."""
+    """Check the installation by a small run."""
     from atmpsim.study.doctor import check_installation
 
     failed = False
@@ -278,8 +280,12 @@ def _overrides(sets: list[str] | None, keep: str | None) -> dict[str, Any]:
 
     made = dict(parse_assignment(text, where="--set") for text in sets or ())
     if keep is not None:
-        made["output.keep"] = keep if keep in ("outputs", "all") else keep.split(",")
+        made["output.keep"] = keep if keep in ("outputs", "all") else _listed(keep)
     return made
+
+
+def _listed(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def _draw(tree: xr.DataTree, path: Path, *, variables: list[str] | None) -> None:
@@ -296,10 +302,11 @@ def _progress(silent: bool) -> Iterator[Any]:
     if silent or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
     from rich.progress import Progress
 
     started = time.monotonic()
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("runs", total=None, visible=False)
 
         def advance(done: int, total: int) -> None:
@@ -318,16 +325,21 @@ def _console() -> Console:
 def _print_rows(rows: list[dict[str, Any]], *, title: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-        return
+    elif rows:
+        _print_table(list(rows[0]), [list(row.values()) for row in rows], title=title)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for key in rows[0] if rows else ():
-        table.add_column(key, overflow="fold")
+    # Text, because rich reads square brackets in plain strings as its own markup
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(v)) for v in row.values()))
+        table.add_row(*(Text(str(value)) for value in row))
     _console().print(table)
 
 
@@ -337,34 +349,38 @@ def _heading(model: Model) -> str:
     return first.lstrip("/# ").strip() if first.startswith(("//", "#")) else ""
 
 
-def _summary_rows(tree: xr.DataTree) -> list[dict[str, Any]]:
-    """Return one row per metric: its name, unit, and one value per arm (and subject, where there are several)."""
+def _summary(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
+    """Return the label of each run, and of each metric its name, array and one value per run.
+
+    A run's label is its arm, with the subject where there are several.
+    """
     summary = tree["summary"].to_dataset()
-    rows = []
-    for name, variable in summary.data_vars.items():
-        row: dict[str, Any] = {
-            "metric": str(name),
-            "meaning": variable.attrs["long_name"],
-            "unit": variable.attrs["units"],
-        }
-        for arm in summary["arm"].values:
-            for subject in summary["subject"].values:
-                label = str(arm) if summary.sizes["subject"] == 1 else f"{arm} / {subject}"
-                row[label] = float(variable.sel(arm=arm, subject=subject).values[0])
-        rows.append(row)
-    return rows
+    runs = [(arm, subject) for arm in summary["arm"].values for subject in summary["subject"].values]
+    alone = summary.sizes["subject"] == 1
+    labels = [str(arm) if alone else f"{arm} / {subject}" for arm, subject in runs]
+    return labels, [(str(name), v, v.values.ravel().tolist()) for name, v in summary.data_vars.items()]
 
 
 def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verbose: bool) -> None:
-    rows = []
-    for row in _summary_rows(tree):
-        values = {k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float)}
-        rows.append({"": row["meaning"], "unit": row["unit"]} | values)
-    _print_rows(rows, title=str(tree.attrs["title"]), as_json=False)
-    if verbose:
-        for note in str(tree.attrs["notes"]).splitlines():
+    labels, metrics = _summary(tree)
+    rows = [[m.attrs["long_name"], m.attrs["units"], *(f"{v:.4g}" for v in values)] for _, m, values in metrics]
+    _print_table(["", "unit", *labels], rows, title=str(tree.attrs["title"]))
+    for note in str(tree.attrs["notes"]).splitlines():
+        if verbose or note.startswith("doses:"):
             typer.echo(f"note: {note}")
     typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
+
+
+def _summary_json(tree: xr.DataTree) -> list[dict[str, Any]]:
+    labels, metrics = _summary(tree)
+    return [
+        {
+            "metric": name, "meaning": array.attrs["long_name"], "unit": array.attrs["units"],
+            # JSON has no number for a failed run
+            "values": {k: v if math.isfinite(v) else None for k, v in zip(labels, values, strict=True)},
+        }
+        for name, array, values in metrics
+    ]  # fmt: skip
 
 
 def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str, Any]:
@@ -378,7 +394,7 @@ def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str
         "digest": digest(tree),
         "runs": int(status["status"].size),
         "failed": int((status["status"] != 0).sum()),
-        "summary": _summary_rows(tree),
+        "summary": _summary_json(tree),
         "notes": str(tree.attrs["notes"]).splitlines(),
     }
 

@@ -194,7 +194,8 @@ class _Run:
 
     def steps_between(self, begin: float, end: float) -> Iterator[LSODA]:
         """Advance from one stop to the next, yielding after every step."""
-        slope = self.slope(begin, self.y)
+        # SciPy refuses a state that is not finite with an error of its own
+        slope = np.where(np.isfinite(self.y), self.slope(begin, self.y), np.nan)
         if not np.isfinite(slope).all():
             raise self._stopped(Status.NOT_FINITE, begin, self.y, slope)
         if self.y.size == 0:

@@ -52,6 +52,10 @@ def _require_values(equations: Equations, known: Mapping[str, object], where: st
     used = equations.graph.symbols(formulas) | {symbol_of(s) for s in equations.states}
     missing = sorted(used - known.keys() - {symbol_of(s) for s in equations.switches})
     if missing:
+        # what a missing value would follow from is what the user has to give
+        unknown = {k: n for k, n in equations.initial.items() if symbol_of(k) not in known}
+        causes = equations.graph.symbols(unknown.values()) - known.keys() - {symbol_of(k) for k in unknown}
+        missing = sorted(causes) or missing
         raise ModelError(
             where=where,
             found=f"no value for '{missing[0]}'",

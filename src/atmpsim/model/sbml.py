@@ -47,9 +47,9 @@ def read_sbml(text: str, *, where: str, path: str = "", source: str = "") -> Mod
     """
     check_xml(text, where=where)
     document = libsbml.readSBMLFromString(text)
+    _refuse_packages(document, where)
     # a document made from another language has no lines that its author knows
     _refuse_errors(document, where, lines=not source)
-    _refuse_packages(document, where)
     for category in _UNCHECKED:
         document.setConsistencyChecks(category, False)
     document.checkConsistency()

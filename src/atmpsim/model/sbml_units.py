@@ -63,22 +63,18 @@ class UnitTable:
         definition = self.definitions.get(unit_id)
         if definition is None:
             return unit_id, False
-        spelt = parse_unit_id(unit_id)
-        if spelt is None:
+        readings = _readings(unit_id)
+        if not readings:
             return _printed(definition), False
-        self._compare(unit_id, spelt, definition)
-        return spelt, True
-
-    def _compare(self, unit_id: str, spelt: str, definition: libsbml.UnitDefinition) -> None:
-        wanted_factor, wanted = _canonical(spelt)
-        factor, powers = _definition(definition)
-        if powers != wanted or not math.isclose(factor, wanted_factor, rel_tol=1e-9):
-            raise ModelError(
-                where=f"{self.where} unit {unit_id}",
-                found=f"the definition {_printed(definition)}",
-                expected=f"one that means {spelt}",
-                remedy="The id of a unit spells its type; make the two agree.",
-            )
+        for spelt in readings:
+            if _agree(spelt, definition):
+                return spelt, True
+        raise ModelError(
+            where=f"{self.where} unit {unit_id}",
+            found=f"the definition {_printed(definition)}",
+            expected=f"one that means {readings[0]}",
+            remedy="The id of a unit spells its type; make the two agree.",
+        )
 
     def _time(self, unit_id: str) -> str:
         if unit_id in ("second", ""):
@@ -88,6 +84,19 @@ class UnitTable:
             return "s" if unit_id == "time" else ""
         factor, powers = _definition(definition)
         return _TIME_NAMES.get(round(factor, 6), _printed(definition)) if powers == {"[time]": 1.0} else ""
+
+
+def _readings(unit_id: str) -> list[str]:
+    """Return what a unit id may spell: libantimony makes `cell_per_mL_L` of a species that `has cell_per_mL`."""
+    head, _, volume = unit_id.rpartition("_")
+    first, parts = parse_unit_id(unit_id), (parse_unit_id(head), parse_unit_id(volume))
+    return [first, *([f"{parts[0]}*{parts[1]}"] if all(parts) else [])] if first else []
+
+
+def _agree(spelt: str, definition: libsbml.UnitDefinition) -> bool:
+    wanted_factor, wanted = _canonical(spelt)
+    factor, powers = _definition(definition)
+    return powers == wanted and math.isclose(factor, wanted_factor, rel_tol=1e-9)
 
 
 def _canonical(spelt: str) -> tuple[float, dict[str, float]]:

@@ -4,82 +4,148 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from atmpsim.errors import ResultError, did_you_mean
+from atmpsim.results.digest import digest
 
 GRID = ("arm", "subject", "replicate")
 _NETCDF = (".nc", ".nc4", ".netcdf", ".h5")
 _ZARR = (".zarr",)
+_REQUIRED = ("trajectories", "status", "provenance")
+_ORDER, _DIGEST = "variable_order", "digest"
 
 
 def check_target(path: Path, *, inputs_sha256: str, overwrite: bool) -> None:
-    """Raise if a result of other input, or anything that is no result, stands at the target.
+    """Raise unless a result can be written at the target, in place of at most a result of the same input.
 
     Raises
     ------
     ResultError
-        Naming what stands there.
+        If the place cannot be written, or a result of other input (unless `overwrite`) or anything else stands there.
     """
+    where = f"output '{path}'"
     if path.suffix not in (*_ZARR, *_NETCDF):
-        raise ResultError(
-            where=f"output '{path}'", found=f"the ending '{path.suffix}'", expected="a name that ends in .zarr or .nc"
-        )
+        raise ResultError(where=where, found=f"the ending '{path.suffix}'", expected="a name that ends in .zarr or .nc",
+                          remedy=f"For example {path.name or 'result'}.zarr.")  # fmt: skip
     if not path.parent.is_dir():
-        raise ResultError(
-            where=f"output '{path}'",
-            found=f"no folder '{path.parent}'",
-            expected="an existing folder",
-            remedy="Create it first.",
-        )
+        raise ResultError(where=where, found=f"no folder '{path.parent}'", expected="an existing folder",
+                          remedy="Create it first.")  # fmt: skip
+    _check_writable(path.parent, where)
     if not path.exists():
         return
-    try:
-        made_from = open_results(path)["provenance"].attrs.get("inputs_sha256")
-    except (ResultError, KeyError):
-        raise ResultError(
-            where=f"output '{path}'",
-            found="something that is not a result of atmpsim",
-            expected="a free name",
-            remedy="Choose another name with -o; nothing was changed.",
-        ) from None
+    made_from = _inputs_of(path)
+    if made_from is None:
+        raise ResultError(where=where, found="something that is not a result of atmpsim", expected="a free name",
+                          remedy="Choose another name with -o; nothing was changed.")  # fmt: skip
     if made_from != inputs_sha256 and not overwrite:
-        raise ResultError(
-            where=f"output '{path}'",
-            found="a result made from other input",
-            expected="the same input or a free name",
-            remedy="Give --overwrite to replace it, or another name with -o.",
-        )
+        raise ResultError(where=where, found="a result made from other input", expected="the same input or a free name",
+                          remedy="Give --overwrite to replace it, or another name with -o.")  # fmt: skip
+
+
+def _check_writable(folder: Path, where: str) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell what a file system accepts
+            pass
+    except OSError as error:
+        raise _unwritable(where, error) from None
+
+
+def _unwritable(where: str, error: OSError) -> ResultError:
+    return ResultError(
+        where=where, found=f"a place that cannot be written ({error.strerror or error})",
+        expected="a folder with space that you may write to",
+        remedy="Choose another with -o; what stood there is unchanged.",
+    )  # fmt: skip
+
+
+def _inputs_of(path: Path) -> str | None:
+    """Return the checksum of the inputs of a stored result, None for anything else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with xr.open_dataset(path, engine=_engine(path), group="provenance") as stored:
+                return stored.attrs.get("inputs_sha256")
+    except Exception:  # storage layers raise whatever they like on what they cannot read
+        return None
 
 
 def write(tree: xr.DataTree, path: Path) -> None:
-    """Write a result beside its target, then put it in place: the target is never half written."""
-    sibling = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    _remove(sibling)
+    """Write a result beside its target, then put it in place: the target is never half written.
+
+    A process that is killed outright can leave a hidden `.NAME.PID.partial` beside the target. Between two renames
+    of a Zarr folder, for microseconds, the old result is called `.NAME.PID.old`.
+
+    Raises
+    ------
+    ResultError
+        If there is no space or permission; what stood at the target is unchanged.
+    """
+    partial = _sibling(path, "partial")
+    _remove(partial)
     try:
-        if path.suffix in _NETCDF:
-            tree.to_netcdf(sibling, engine="h5netcdf")
-        else:
-            with warnings.catch_warnings():
-                # Zarr 3 warns that its variable-length text type may change
-                warnings.simplefilter("ignore")
-                tree.to_zarr(sibling, consolidated=False)
-        _replace(sibling, path)
+        _store(_sealed(tree), partial)
+        _replace(partial, path)
+    except OSError as error:
+        raise _unwritable(f"output '{path}'", error) from error
     finally:
-        _remove(sibling)
+        _remove(partial)
+
+
+def _store(tree: xr.DataTree, path: Path) -> None:
+    if path.suffix in _NETCDF:
+        tree.to_netcdf(path, engine="h5netcdf")
+        return
+    with warnings.catch_warnings():
+        # Zarr 3 warns that its variable-length text type may change
+        warnings.simplefilter("ignore")
+        tree.to_zarr(path, consolidated=False)
+
+
+def _sealed(tree: xr.DataTree) -> xr.DataTree:
+    """Return a result with what the storage does not keep: the order of variables, and a checksum of the content."""
+    groups = {k: _typed(node.to_dataset()) for k, node in tree.subtree_with_keys}
+    for dataset in groups.values():
+        dataset.attrs[_ORDER] = " ".join(map(str, dataset.data_vars))
+    sealed = xr.DataTree.from_dict(groups)
+    sealed["provenance"].attrs[_DIGEST] = digest(on_grid(tree))
+    return sealed
+
+
+def _typed(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a copy whose empty texts say that they are texts; the storage would take them for numbers."""
+    empty = {k: v.astype(str) for k, v in dataset.variables.items() if v.dtype == object and v.size == 0}
+    return _replaced(dataset.copy(), empty)
+
+
+def _replaced(dataset: xr.Dataset, variables: Mapping[Hashable, xr.Variable]) -> xr.Dataset:
+    changed = dataset.assign({k: v for k, v in variables.items() if k in dataset.data_vars})
+    return changed.assign_coords({k: v for k, v in variables.items() if k in dataset.coords})
+
+
+def _sibling(path: Path, role: str) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.{role}{path.suffix}")
 
 
 def _replace(new: Path, path: Path) -> None:
     if not path.is_dir():
         os.replace(new, path)
         return
-    old = path.with_name(f".{path.stem}.{os.getpid()}.old{path.suffix}")
-    os.rename(path, old)
-    os.rename(new, path)
+    old = _sibling(path, "old")
+    try:
+        os.rename(path, old)
+        os.rename(new, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
     _remove(old)
 
 
@@ -94,38 +160,59 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     """Return a stored result: groups `trajectories`, `doses`, `status`, `parameters`, `summary`, `provenance`.
 
     Trajectories, summary, status and parameters have the dimensions `arm`, `subject` and `replicate`. The data
-    are read into memory.
+    are read into memory and compared with their checksum, so that a lost chunk is never read as zeros.
 
     Raises
     ------
     ResultError
         If there is no result at the path, or it is damaged.
     """
-    file = Path(path)
+    file, where = Path(path), f"result '{path}'"
     if not file.exists():
         siblings = (
             [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
         )
-        raise ResultError(
-            where=f"result '{path}'",
-            found="no such file",
-            expected="a result (.zarr or .nc)",
-            remedy=did_you_mean(file.name, siblings),
-        )
-    engine = "h5netcdf" if file.suffix in _NETCDF else "zarr"
-    options = {} if engine == "h5netcdf" else {"consolidated": False}
+        raise ResultError(where=where, found="no such file", expected="a result (.zarr or .nc)",
+                          remedy=did_you_mean(file.name, siblings))  # fmt: skip
+    tree = _load(file, where)
+    missing = [group for group in _REQUIRED if group not in tree.children]
+    if missing:
+        raise ResultError(where=where, found=f"no group '{missing[0]}'", expected="a result of atmpsim",
+                          remedy="Another program wrote that file, or it is incomplete.")  # fmt: skip
+    gridded = on_grid(xr.DataTree.from_dict({k: _restored(node.to_dataset()) for k, node in tree.subtree_with_keys}))
+    if gridded["provenance"].attrs.get(_DIGEST) != digest(gridded):
+        raise ResultError(where=where, found="values that do not match their checksum",
+                          expected="the result as it was written",
+                          remedy="It was damaged or changed since; run the scenario again.")  # fmt: skip
+    return gridded
+
+
+def _load(file: Path, where: str) -> xr.DataTree:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with xr.open_datatree(file, engine=engine, decode_times=False, **options) as stored:
-                tree = stored.load()
-        return on_grid(tree)
-    except ResultError:
-        raise
+            with xr.open_datatree(file, engine=_engine(file), decode_times=False) as stored:
+                return stored.load()
     except Exception as error:  # storage layers raise whatever they like on damaged files
-        first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise ResultError(where=f"result '{path}'", found=f"content that cannot be read ({first})",
-                          expected="a result of atmpsim", remedy="Run the scenario again.") from error  # fmt: skip
+        kind = "a folder" if file.is_dir() else "a file"
+        raise ResultError(where=where, found=f"{kind} that cannot be read ({type(error).__name__})",
+                          expected="a result of atmpsim (.zarr or .nc)",
+                          remedy="It is damaged or something else; run the scenario again.") from error  # fmt: skip
+
+
+def _engine(path: Path) -> Literal["h5netcdf", "zarr"]:
+    return "h5netcdf" if path.suffix in _NETCDF else "zarr"
+
+
+def _restored(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset with its variables in the order in which they were written, and texts as plain objects."""
+    order = str(dataset.attrs.get(_ORDER, "")).split()
+    made = dataset[order] if set(order) == set(map(str, dataset.data_vars)) else dataset
+    # Zarr gives NumPy's new text type, which much software cannot handle yet; NetCDF gives objects
+    texts = {k: v.astype(object) for k, v in made.variables.items() if v.dtype.kind == "T"}
+    made = _replaced(made, texts)
+    made.attrs = {k: v for k, v in dataset.attrs.items() if k != _ORDER}
+    return made
 
 
 def on_grid(tree: xr.DataTree) -> xr.DataTree:

@@ -64,7 +64,7 @@ def _time_of_peak(values: FloatArray, times: FloatArray, limit: FloatArray) -> F
 
 
 def _auc(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
-    return np.trapezoid(values, times, axis=1)
+    return np.asarray(np.trapezoid(values, times, axis=1))
 
 
 def _time_above_lod(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:

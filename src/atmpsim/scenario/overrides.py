@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atmpsim.errors import ScenarioError, did_you_mean, one_of
@@ -14,10 +14,11 @@ Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
 _SECTIONS = ("dose", "time", "subject", "solver", "output", *_FREE_TABLES)
+ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 
 def apply_overrides(raw: Raw, overrides: Mapping[str, Any], *, where: str) -> Raw:
-    """Return raw tables with values replaced by path; the given tables stay as they are.
+    """Return raw tables, checked before, with values replaced by path; the given tables stay as they are.
 
     Raises
     ------
@@ -35,6 +36,26 @@ def apply_overrides(raw: Raw, overrides: Mapping[str, Any], *, where: str) -> Ra
     return changed
 
 
+def check_arm_paths(paths: Iterable[str], *, where: str) -> None:
+    """Raise if an arm changes what is the same in every arm of a scenario: model, time, output, solver.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the path.
+    """
+    shared = (*_TOP_KEYS, *(s for s in _SECTIONS if s not in ARM_SECTIONS))
+    for path in paths:
+        section = path.partition(".")[0]
+        if section in shared:
+            raise ScenarioError(
+                where=f"{where} '{path}'",
+                found=f"another {section}",
+                expected=_paths(ARM_SECTIONS),
+                remedy=f"The {section} is the same in every arm: write a second scenario for it.",
+            )
+
+
 def drop_doses(raw: Raw, names: Sequence[str], *, where: str) -> Raw:
     """Return raw tables without the named doses.
 
@@ -47,8 +68,10 @@ def drop_doses(raw: Raw, names: Sequence[str], *, where: str) -> Raw:
     known = [d.get("name") for d in doses if d.get("name")]
     for name in names:
         if name not in known:
-            raise ScenarioError(where=f"{where} drop", found=f"'{name}'", expected=f"the name of a dose: {one_of(known)}",
-                                remedy=did_you_mean(name, known))  # fmt: skip
+            raise ScenarioError(
+                where=f"{where} drop", found=f"'{name}'", expected=f"the name of a dose: {one_of(known)}",
+                remedy=did_you_mean(name, known),
+            )  # fmt: skip
     return {**raw, "dose": [d for d in doses if d.get("name") not in names]}
 
 
@@ -65,20 +88,27 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
         raise ScenarioError(where=where, found=f"'{text}'", expected="path=value",
                             remedy="For example --set dose.celyvir.count=12.")  # fmt: skip
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        tables = tomllib.loads(f"value = {value}")
     except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = value.strip()
-    return path.strip(), parsed
+        return path.strip(), value.strip()
+    return path.strip(), tables["value"] if len(tables) == 1 else value.strip()
+
+
+def _paths(sections: Sequence[str], *others: str) -> str:
+    return one_of([*(f"{s}.…" for s in sections), *others])
 
 
 def _apply(raw: Raw, path: str, value: Any, where: str) -> None:
     section, _, rest = path.partition(".")
     if section in _TOP_KEYS and not rest:
         raw[section] = value
-    elif section not in _SECTIONS or not rest:
-        allowed = [*(f"{s}.…" for s in _SECTIONS), *_TOP_KEYS]
-        raise ScenarioError(where=where, found=f"the path '{path}'", expected=one_of(allowed),
-                            remedy=did_you_mean(section, _SECTIONS))  # fmt: skip
+    elif section not in _SECTIONS:
+        raise ScenarioError(where=where, found=f"the path '{path}'", expected=_paths(_SECTIONS, *_TOP_KEYS),
+                            remedy=did_you_mean(section, (*_SECTIONS, *_TOP_KEYS)))  # fmt: skip
+    elif not rest or (section == "dose" and "." not in rest):
+        whole = "dose.NAME.key" if section == "dose" else f"{section}.key"
+        raise ScenarioError(where=where, found=f"the path '{path}' without a key", expected=whole,
+                            remedy=f'Write the whole path in quotes: "{whole}" = value.')  # fmt: skip
     elif section == "dose":
         name, _, key = rest.rpartition(".")
         _set_key(_dose(raw, name, where), "dose", key, value, where)
@@ -91,10 +121,11 @@ def _apply(raw: Raw, path: str, value: Any, where: str) -> None:
 
 
 def _dose(raw: Raw, name: str, where: str) -> Raw:
-    known = {d.get("name"): d for d in raw.get("dose", []) if isinstance(d, dict) and d.get("name")}
+    known = {d["name"]: d for d in raw.get("dose", []) if "name" in d}
     if name not in known:
+        remedy = did_you_mean(name, known) or ("" if known else 'Give the dose a name: name = "…".')
         raise ScenarioError(where=where, found=f"the dose '{name}'", expected=f"the name of a dose: {one_of(known)}",
-                            remedy=did_you_mean(name, known) or "Write the path as dose.NAME.key.")  # fmt: skip
+                            remedy=remedy)  # fmt: skip
     return known[name]
 
 

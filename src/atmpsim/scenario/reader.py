@@ -17,10 +17,13 @@ from atmpsim.errors import ScenarioError, did_you_mean, one_of
 from atmpsim.model.border import read_text
 from atmpsim.model.library import find_model
 from atmpsim.resources import shipped_scenarios
+from atmpsim.scenario.complaint import scenario_error, toml_text
 from atmpsim.scenario.overrides import apply_overrides
-from atmpsim.scenario.schema import ENGINES, NOT_BUILT, TABLES, ScenarioFile
+from atmpsim.scenario.schema import ENGINES, NOT_BUILT, ScenarioFile
 
 Raw = dict[str, Any]
+MAX_PATH = 4096
+_START = "`atmpsim new` writes a scenario to start from."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ def find_scenario(name: str | os.PathLike[str]) -> Path:
     shipped = shipped_scenarios()
     if str(name) in shipped:
         return shipped[str(name)]
+    _check_path(str(name), "scenario")
     path = Path(name)
     if path.exists() or path.suffix == ".toml" or len(path.parts) > 1:
         return path
@@ -103,11 +107,15 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
     """
     path = find_scenario(name)
     raw = _parse(read_text(path, error=ScenarioError), where=path.name)
-    raw = apply_overrides(raw, overrides or {}, where=f"{path.name} --set")
     scenario = check_schema(raw, where=path.name)
+    if overrides:
+        raw = apply_overrides(raw, overrides, where=f"{path.name} --set")
+        scenario = check_schema(raw, where=f"{path.name} --set")
+    _check_path(scenario.model, f"{path.name} model")
     model = find_model(scenario.model, beside=path.parent)
     table_text, table_file = "", ""
     if scenario.dosing is not None:
+        _check_path(scenario.dosing.table, f"{path.name} [dosing] table")
         table = path.parent / scenario.dosing.table
         table_text, table_file = read_text(table, error=ScenarioError), table.name
     return Inputs(
@@ -121,18 +129,34 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
     )
 
 
+def _check_path(name: str, where: str) -> None:
+    if not name.strip() or "\0" in name or len(name) > MAX_PATH:
+        found = "an empty name" if not name.strip() else "a name that no file can have"
+        raise ScenarioError(where=where, found=found, expected="a shipped id or the path of a file")
+
+
 def _parse(text: str, *, where: str) -> Raw:
+    text = text.removeprefix("\ufeff")  # some editors of other systems start every file with a byte order mark
+    if not text.strip():
+        raise ScenarioError(where=where, found="an empty file", expected="a scenario", remedy=_START)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(
-            where=where,
-            found=f"text that is not TOML ({error})",
-            expected="a TOML file",
-            remedy="Texts and quantities stand in quotes; `atmpsim new` writes a file to start from.",
-        ) from None
+        raise _not_toml(str(error), where) from None
     except RecursionError:
-        raise ScenarioError(where=where, found="tables nested too deep", expected="a scenario file") from None
+        raise ScenarioError(where=where, found="tables nested too deep", expected="a scenario", remedy=_START) from None
+
+
+def _not_toml(message: str, where: str) -> ScenarioError:
+    """Return the parser's message with its line and column as the place."""
+    said, _, place = message.rstrip(")").rpartition(" (at ")
+    place = f"{where} {place.replace(',', '')}" if place.startswith("line") else f"{where} at its end"
+    if "overwrite" in said or "twice" in said:
+        return ScenarioError(where=place, found="a key or table that stands there a second time",
+                             expected="each key and table once", remedy="Remove one of the two.")  # fmt: skip
+    said = said[:1].lower() + said[1:]
+    return ScenarioError(where=place, found=f"text that is not TOML ({said})", expected="a TOML file",
+                         remedy=f"Texts and quantities stand in quotes. {_START}")  # fmt: skip
 
 
 def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
@@ -159,65 +183,33 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
     try:
         scenario = ScenarioFile.model_validate(raw)
     except pydantic.ValidationError as error:
-        raise _first(error, raw, where) from None
-    _check_names([d.name for d in scenario.dose if d.name], f"{where} [[dose]]", "dose")
+        raise scenario_error(error, raw, where=where) from None
+    names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1)]
+    _check_names(names, f"{where} [[dose]]", "dose")
     _check_names([a.name for a in scenario.arm], f"{where} [[arm]]", "arm")
     return scenario
 
 
+def dose_name(name: str | None, number: int) -> str:
+    """Return what results call a dose: its own name, or its position (from 1) where it has none."""
+    return f"dose_{number}" if name is None else name
+
+
 def _refuse_other_schemas(raw: Raw, where: str) -> None:
     version = raw.get("schema")
-    if version != 1 or isinstance(version, bool):
-        found = "no schema version" if version is None else f"schema = {version!r}"
-        raise ScenarioError(where=f"{where} schema", found=found, expected="schema = 1",
-                            remedy="Write schema = 1 as the first line.")  # fmt: skip
+    if type(version) is int and version == 1:
+        return
+    found = "no schema version" if version is None else f"schema = {toml_text(version)}"
+    newer = isinstance(version, int) and version > 1
+    remedy = "This version of atmpsim reads schema 1 only." if newer else "Write schema = 1 as the first line."
+    raise ScenarioError(where=f"{where} schema", found=found, expected="schema = 1", remedy=remedy)
 
 
 def _check_names(names: Sequence[str], where: str, what: str) -> None:
     for name in names:
-        if names.count(name) > 1:
-            raise ScenarioError(where=where, found=f"two {what}s called '{name}'", expected="names that differ")
         if not name.strip():
-            raise ScenarioError(where=where, found="an empty name", expected=f"a name for the {what}")
-
-
-def _first(error: pydantic.ValidationError, raw: Raw, where: str) -> ScenarioError:
-    """Translate pydantic's first complaint; an unknown key comes first, since it explains a missing one."""
-    complaints = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    complaint = complaints[0]
-    location = [part for part in complaint["loc"] if part not in ("str", "float", "list[str]")]
-    place, key = _place(location, raw, where), str(location[-1])
-    kind = complaint["type"]
-    if kind == "extra_forbidden":
-        allowed = _allowed_keys(location)
-        return ScenarioError(where=place, found=f"'{key}'", expected=one_of(allowed), remedy=did_you_mean(key, allowed))
-    if kind == "missing":
-        return ScenarioError(where=place, found=f"no '{key}'", expected=f"'{key}'",
-                             remedy=f"Add {key} = … there.")  # fmt: skip
-    found = repr(complaint["input"])[:60]
-    if kind == "string_type" and isinstance(complaint["input"], int | float):
-        return ScenarioError(where=f"{place} {key}", found=f"{found} without quotes and unit",
-                             expected="a text with a unit", remedy=f'Write {key} = "{found} d", for example.')  # fmt: skip
-    expected = _plain(complaint)
-    return ScenarioError(where=f"{place} {key}", found=found, expected=expected)
-
-
-def _plain(complaint: Any) -> str:
-    message = str(complaint["msg"])
-    message = message.removeprefix("Input should be ").removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
-
-
-def _allowed_keys(location: Sequence[Any]) -> list[str]:
-    table = TABLES.get(str(location[0])) if len(location) > 1 else ScenarioFile
-    fields = table.model_fields if table is not None else {}
-    return [f.alias or name for name, f in fields.items()]
-
-
-def _place(location: Sequence[Any], raw: Raw, where: str) -> str:
-    if len(location) <= 1:
-        return where
-    section = str(location[0])
-    if isinstance(location[1], int):
-        return f"{where} [[{section}]] {location[1] + 1}"
-    return f"{where} [{'.'.join(str(p) for p in location[:-1])}]"
+            raise ScenarioError(where=where, found="an empty name", expected=f"a name for the {what}",
+                                remedy='Write name = "…".')  # fmt: skip
+        if names.count(name) > 1:
+            raise ScenarioError(where=where, found=f"two {what}s called '{name}'", expected="names that differ",
+                                remedy="Rename one of them.")  # fmt: skip

@@ -28,6 +28,11 @@ NOT_BUILT = {
     "fields": "spatial fields",
 }
 ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
+# the unit that a message suggests where a quantity has none
+UNITS = {
+    "end": "d", "every": "d", "at": "d", "time": "d", "duration": "h", "lag": "h", "age": "yr", "weight": "kg",
+    "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
+}  # fmt: skip
 METRICS = ("peak", "time_of_peak", "minimum", "end", "auc", "time_above_lod")
 
 
@@ -75,9 +80,9 @@ class DoseTable(_Strict):
 class DosingTable(_Strict):
     """A NONMEM table of doses; each ID is one subject."""
 
-    table: str = Field(description="Path of the table, relative to this file.")
-    time_unit: str = Field(description="Unit of TIME, II and DUR.")
-    amount_unit: str = Field(description="Unit of AMT: cell, vp, PFU, vg, …")
+    table: str = Field(min_length=1, description="Path of the table, relative to this file.")
+    time_unit: str = Field(min_length=1, description="Unit of TIME, II and DUR.")
+    amount_unit: str = Field(min_length=1, description="Unit of AMT: cell, vp, PFU, vg, …")
     ignore: list[str] = Field(default_factory=list, description="Columns of the table that are left out.")
 
 
@@ -101,7 +106,9 @@ class SolverTable(_Strict):
 
     method: Literal["rosenbrock", "lsoda"] = "rosenbrock"
     rtol: float = Field(1e-6, gt=0.0, lt=0.1)
-    atol: float | None = Field(None, gt=0.0, description="In each state's unit; 1e-4 * rtol by default.")
+    atol: float | None = Field(
+        None, gt=0.0, allow_inf_nan=False, description="In each state's unit; 1e-4 * rtol by default."
+    )
     max_steps: int = Field(500_000, gt=0)
 
 
@@ -112,7 +119,7 @@ class ScenarioFile(_Strict):
     title: str
     question: str = ""
     context_of_use: str = ""
-    model: str = Field(description="A shipped model's id, or a path relative to this file.")
+    model: str = Field(min_length=1, description="A shipped model's id, or a path relative to this file.")
     engine: Literal["ode"] = "ode"
     time: TimeTable
     subject: SubjectTable | None = None
@@ -121,8 +128,8 @@ class ScenarioFile(_Strict):
     dose: list[DoseTable] = Field(default_factory=list)
     dosing: DosingTable | None = None
     arm: list[ArmTable] = Field(default_factory=list)
-    output: OutputTable = Field(default_factory=OutputTable)
-    solver: SolverTable = Field(default_factory=SolverTable)
+    output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
+    solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.errors import ScenarioError, UnitError, did_you_mean, one_of
+from atmpsim.errors import ModelError, ScenarioError, did_you_mean
 from atmpsim.model.balance import check_balance
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
-from atmpsim.scenario.convert import dose_in_model_units, in_model_units, state_unit
+from atmpsim.scenario.convert import dose_in_model_units, in_model_units, is_bare, no_unit, state_unit, with_unit
 from atmpsim.scenario.dosing import Dose, Schedule, expand, parse_amount
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
-from atmpsim.scenario.overrides import apply_overrides, drop_doses
-from atmpsim.scenario.reader import Inputs, check_schema
-from atmpsim.scenario.schema import METRICS, DoseTable, ScenarioFile, SubjectTable, TimeTable
+from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
+from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_doses
+from atmpsim.scenario.reader import Inputs, check_schema, dose_name
+from atmpsim.scenario.schema import DoseTable, ScenarioFile, SubjectTable, TimeTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.units import magnitude, parse_quantity
 
@@ -67,9 +68,14 @@ def expand_runs(inputs: Inputs) -> RunTable:
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
     check_balance(model, where=inputs.model_file)
     equations = write_equations(model)
+    if not (model.species or model.parameters):
+        raise ModelError(where=inputs.model_file, found="a model without species and parameters",
+                         expected="something to simulate", remedy="Is it the right file?")  # fmt: skip
     times = _times(scenario.time, model, where)
     runs = [run for arm, raw in _arms(scenario, inputs.raw, where) for run in _runs(arm, raw, inputs, equations, times)]
-    keep = _keep(scenario, equations, where)
+    keep = kept(scenario.output, equations, where=where)
+    for run in runs:
+        require_values(equations, run.given, keep, where=inputs.model_file)
     notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
     return RunTable(
         scenario=scenario,
@@ -77,7 +83,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
         runs=tuple(runs),
         times=times,
         keep=keep,
-        metrics=_metrics(scenario, model, keep, where),
+        metrics=wanted_metrics(scenario.output, equations, keep, where=where),
         notes=notes,
     )
 
@@ -89,10 +95,8 @@ def _arms(scenario: ScenarioFile, raw: Mapping[str, Any], where: str) -> list[tu
     arms = []
     for arm in scenario.arm:
         place = f"{where} arm '{arm.name}'"
+        check_arm_paths(arm.set, where=f"{place} set")
         changed = apply_overrides(base, arm.set, where=f"{place} set")
-        if changed.get("time") != base.get("time") or changed.get("model") != base.get("model"):
-            raise ScenarioError(where=place, found="another model or time", expected="the same in every arm",
-                                remedy="Write a second scenario for it.")  # fmt: skip
         arms.append((arm.name, drop_doses(changed, arm.drop, where=place)))
     return arms
 
@@ -101,51 +105,60 @@ def _runs(arm: str, raw: dict[str, Any], inputs: Inputs, equations: Equations, t
     where = f"{inputs.name}.toml" + (f" arm '{arm}'" if arm != DEFAULT_ARM else "")
     scenario = check_schema(raw, where=where)
     model = equations.model
-    given, notes, weight = _subject_values(scenario.subject, model, where)
-    given |= _values(scenario.parameters, model, f"{where} [parameters]", species=False)
-    given |= _values(scenario.initial, model, f"{where} [initial]", species=True)
+    filled, notes, weight = _subject_values(scenario.subject, model, where)
+    chosen = _values(scenario.parameters, model, f"{where} [parameters]", species=False)
+    notes += tuple(f"parameters.{k} replaces the subject's" for k in chosen if k in filled)
+    given = filled | chosen | _values(scenario.initial, model, f"{where} [initial]", species=True)
+    weight = _weight(weight, scenario, given, model, where)
     doses = [_dose(d, k, scenario, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
     tables = _dosing_tables(scenario, inputs, equations, where)
     runs = []
     for subject, table in tables.items():
-        schedule = expand(
-            [*doses, *table.doses], start=0.0, end=float(times[-1]), where=f"{where} [[dose]]", resets=table.resets
-        )
-        late = f"{schedule.after_end} doses after the end were not given" if schedule.after_end else ""
+        schedule = expand([*doses, *table.doses], start=0.0, end=float(times[-1]), where=where, resets=table.resets)
+        late = (f"doses: {schedule.after_end} in arm '{arm}' would enter after the end and were not given",)
         runs.append(
-            Run(arm=arm, subject=subject, given=given, schedule=schedule, notes=(*notes, *filter(None, [late])))
+            Run(arm=arm, subject=subject, given=given, schedule=schedule, notes=notes + late * bool(schedule.after_end))
         )
     return runs
 
 
 def _times(table: TimeTable, model: Model, where: str) -> NDArray[np.float64]:
+    place = f"{where} [time]"
+
     def convert(text: str, key: str) -> float:
-        value = float(in_model_units(text, unit=model.time_unit, where=f"{where} [time] {key}"))
+        value = float(in_model_units(text, unit=model.time_unit, where=f"{place} {key}"))
         if value < 0 or (value == 0 and key != "at"):
-            raise ScenarioError(where=f"{where} [time] {key}", found=f"'{text}'", expected="a time above 0")
+            least = "of at least 0" if key == "at" else "above 0"
+            raise ScenarioError(where=f"{place} {key}", found=f"'{text}'", expected=f"a time {least}")
         return value
 
     end = convert(table.end, "end")
     if (table.every is None) == (table.at is None):
-        found = "both 'every' and 'at'" if table.every else "neither 'every' nor 'at'"
-        raise ScenarioError(where=f"{where} [time]", found=found, expected="one of them",
-                            remedy='For example every = "6 h".')  # fmt: skip
+        found, remedy = "neither 'every' nor 'at'", 'For example every = "6 h".'
+        if table.every is not None:
+            found, remedy = "both 'every' and 'at'", "Remove one of them."
+        raise ScenarioError(where=place, found=found, expected="one of them", remedy=remedy)
     if table.at is not None:
-        return _listed_times([convert(t, "at") for t in table.at], end, where)
+        return _listed_times(table.at, [convert(t, "at") for t in table.at], end, where=f"{place} at")
     every = convert(str(table.every), "every")
-    count = math.floor(end / every * (1 + 1e-12)) + 1
-    if count > MAX_SAMPLES:
-        raise ScenarioError(where=f"{where} [time] every", found=f"{count} samples", expected=f"at most {MAX_SAMPLES}",
-                            remedy="Sample less often.")  # fmt: skip
-    times = np.arange(count) * every
-    return times if math.isclose(times[-1], end, rel_tol=1e-12) else np.append(times, end)
+    if end / every > MAX_SAMPLES:
+        raise ScenarioError(where=f"{place} every", found=f"{end / every:.3g} samples",
+                            expected=f"at most {MAX_SAMPLES}", remedy="Sample less often.")  # fmt: skip
+    times = np.arange(math.floor(end / every * (1 + 1e-12)) + 1, dtype=np.float64) * every
+    return times if math.isclose(times[-1], end, rel_tol=1e-12) else np.concatenate([times, [end]])
 
 
-def _listed_times(times: Sequence[float], end: float, where: str) -> NDArray[np.float64]:
-    wrong = not times or any(b <= a for a, b in zip(times, times[1:], strict=False)) or times[-1] > end
-    if wrong:
-        raise ScenarioError(where=f"{where} [time] at", found="times that do not increase up to the end",
-                            expected="increasing times, none after the end")  # fmt: skip
+def _listed_times(texts: Sequence[str], times: Sequence[float], end: float, *, where: str) -> NDArray[np.float64]:
+    early = [k for k in range(1, len(times)) if times[k] <= times[k - 1]]
+    late = [k for k, time in enumerate(times) if time > end]
+    found = "an empty list" if not times else ""
+    if early:
+        found = f"'{texts[early[0]]}' after '{texts[early[0] - 1]}'"
+    elif late:
+        found = f"'{texts[late[0]]}', which is after the end"
+    if found:
+        raise ScenarioError(where=where, found=found, expected="times that increase, up to the end at most",
+                            remedy="Sort them, remove what stands twice, or move the end.")  # fmt: skip
     return np.array(times)
 
 
@@ -175,11 +188,23 @@ def _subject_values(
     return filled, physiology.notes, physiology.values["weight"][0]
 
 
+def _weight(
+    resolved: float | None, scenario: ScenarioFile, given: Mapping[str, float], model: Model, where: str
+) -> float | None:
+    """Return the weight in kg that doses per kg are multiplied by: the same that the model uses."""
+    if "weight" not in scenario.parameters:
+        return resolved
+    if scenario.subject is not None:
+        raise ScenarioError(where=f"{where} [parameters] weight", found="a second weight beside the subject's",
+                            expected="one", remedy="Write it as weight under [subject].")  # fmt: skip
+    return given["weight"] if model.parameters["weight"].unit == "kg" else None
+
+
 def _subject(table: SubjectTable, where: str) -> Subject:
     def convert(text: str | None, unit: str, key: str) -> float | None:
         if text is None:
             return None
-        return magnitude(parse_quantity(text, where=f"{where} {key}"), unit, where=f"{where} {key}")
+        return magnitude(with_unit(text, unit=unit, where=f"{where} {key}"), unit, where=f"{where} {key}")
 
     return Subject(
         table.species,
@@ -192,7 +217,7 @@ def _subject(table: SubjectTable, where: str) -> Subject:
 
 def _flows(table: SubjectTable, where: str) -> dict[str, float]:
     return {
-        k: magnitude(parse_quantity(v, where=f"{where} flows.{k}"), "L/min", where=f"{where} flows.{k}")
+        k: magnitude(with_unit(v, unit="L/min", where=f"{where} flows {k}"), "L/min", where=f"{where} flows {k}")
         for k, v in table.flows.items()
     }
 
@@ -221,11 +246,15 @@ def _values(table: Mapping[str, Any], model: Model, where: str, *, species: bool
             raise _unknown_quantity(identifier, allowed, model, where)
         unit = allowed[identifier].unit
         place = f"{where} {identifier}"
+        if not isinstance(value, str) and not math.isfinite(value):
+            raise ScenarioError(where=place, found=repr(value), expected="a finite number")
         if not isinstance(value, str) and allowed[identifier].typed:
-            parse_quantity(value, where=place)  # raises: a number without a unit
+            raise no_unit(value, unit=unit, where=place)
         number = float(in_model_units(value, unit=unit, where=place))
         if not math.isfinite(number):
             raise ScenarioError(where=place, found=repr(value), expected="a finite number")
+        if species and number < 0 and allowed[identifier].typed:
+            raise ScenarioError(where=place, found=f"'{value}'", expected="an amount of at least 0")
         values[identifier] = number
     return values
 
@@ -245,31 +274,39 @@ def _unknown_quantity(identifier: str, allowed: Mapping[str, Any], model: Model,
 def _dose(
     table: DoseTable, number: int, scenario: ScenarioFile, equations: Equations, weight: float | None, where: str
 ) -> Dose:
-    model = equations.model
-    place = f"{where} [[dose]] {table.name or number}"
+    model, name = equations.model, dose_name(table.name, number)
+    place = f"{where} dose '{name}'"
     unit = state_unit(table.into, model=model, states=equations.states, where=f"{place} into")
-    typed = model.quantities[table.into].typed
-    if isinstance(table.amount, str) and typed:
-        amount = parse_amount(table.amount, weight_kg=weight, target_unit=unit, where=f"{place} amount")
-    elif typed:
-        raise UnitError(where=f"{place} amount", found=f"{table.amount} without a unit", expected=f"an amount in {unit}",
-                        remedy=f'Write amount = "{table.amount:g} {unit}".')  # fmt: skip
-    else:
-        amount = float(in_model_units(table.amount, unit=unit, where=f"{place} amount"))
+    amount = _amount(table.amount, unit, weight, typed=model.quantities[table.into].typed, where=f"{place} amount")
+    texts = {k: getattr(table, k) for k in ("time", "duration", "rate", "every", "lag", "bioavailability")}
+    texts = {k: v for k, v in texts.items() if v is not None}
     if table.every is not None and table.count is None:
         raise ScenarioError(where=place, found="every without count", expected="both",
                             remedy="Give count, the number of doses, or leave every out.")  # fmt: skip
-    texts = {k: getattr(table, k) for k in ("time", "duration", "rate", "lag", "bioavailability")}
-    if table.count != 1:  # an arm may turn a series into one dose by its count alone
-        texts["every"] = table.every
-    count = 1 if table.count is None else table.count
-    dose = Dose(into=table.into, amount=amount, count=count, name=table.name or f"dose_{number}")
-    return dose_in_model_units(
-        replace(dose, **{k: v for k, v in texts.items() if v is not None}),
-        model=model,
-        states=equations.states,
-        where=place,
-    )
+    if table.count == 1:  # an arm may cut a series to one dose; its interval is then without meaning
+        texts.pop("every", None)
+    dose = Dose(into=table.into, amount=amount, count=1 if table.count is None else table.count, name=name, **texts)
+    made = dose_in_model_units(dose, model=model, states=equations.states, where=place)
+    for key, text in texts.items():  # in the user's words; the schedule knows numbers in the model's units only
+        value, positive = getattr(made, key), key in ("duration", "rate", "every")
+        if value < 0 or (positive and value == 0):
+            raise ScenarioError(where=f"{place} {key}", found=f"'{text}'",
+                                expected="a value above 0" if positive else "a value of at least 0")  # fmt: skip
+    return made
+
+
+def _amount(amount: str | float, unit: str, weight: float | None, *, typed: bool, where: str) -> float:
+    if not typed:
+        return float(in_model_units(amount, unit=unit, where=where))
+    if not isinstance(amount, str):
+        raise no_unit(amount, unit=unit, where=where)
+    first, *caps = (part.strip() for part in amount.split(","))
+    for part, place in [(first, where), *((cap.removeprefix("max").strip(), f"{where} max") for cap in caps)]:
+        if is_bare(part):
+            raise no_unit(part, unit=unit, where=place)
+        if part.startswith("-"):
+            raise ScenarioError(where=place, found=f"'{part}'", expected="an amount of at least 0")
+    return parse_amount(amount, weight_kg=weight, target_unit=unit, where=where)
 
 
 def _dosing_tables(
@@ -295,44 +332,3 @@ def _table_dose(dose: Dose, unit: str, model: Model, where: str) -> Dose:
     factor = float(in_model_units(f"1 {unit}", unit=target, where=f"{where} amount_unit into '{dose.into}'"))
     rate = dose.rate * factor if dose.rate is not None else None
     return replace(dose, amount=dose.amount * factor, rate=rate)
-
-
-def _keep(scenario: ScenarioFile, equations: Equations, where: str) -> tuple[str, ...]:
-    keep = scenario.output.keep
-    if keep == "outputs":
-        return equations.model.outputs
-    if keep == "all":
-        return tuple(dict.fromkeys((*equations.model.species, *equations.model.assignment_rules)))
-    if isinstance(keep, str):
-        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all' or a list",
-                            remedy=f'Write keep = ["{keep}"] for one id.')  # fmt: skip
-    for name in keep:
-        if name not in equations.values:
-            raise ScenarioError(
-                where=f"{where} [output] keep",
-                found=f"'{name}'",
-                expected="an id of the model, or [species]",
-                remedy=did_you_mean(name, equations.values) or "`atmpsim models show` lists them.",
-            )
-    return tuple(keep)
-
-
-def _metrics(scenario: ScenarioFile, model: Model, keep: Sequence[str], where: str) -> tuple[tuple[str, str], ...]:
-    wanted = scenario.output.summary
-    if wanted is None:
-        return tuple((name, metric) for name in keep[:8] for metric in ("peak", "end"))
-    made = []
-    for text in wanted:
-        name, _, metric = text.rpartition(".")
-        place = f"{where} [output] summary '{text}'"
-        if metric not in METRICS:
-            raise ScenarioError(where=place, found=f"the metric '{metric}'", expected=one_of(METRICS),
-                                remedy=did_you_mean(metric, METRICS) or "Write it as id.metric.")  # fmt: skip
-        if name not in keep:
-            raise ScenarioError(where=place, found=f"'{name}'", expected="an output that is kept",
-                                remedy=did_you_mean(name, keep))  # fmt: skip
-        if metric == "time_above_lod" and f"{name}_lod" not in model.parameters:
-            raise ScenarioError(where=place, found=f"'{name}' without a limit of detection",
-                                expected=f"a parameter '{name}_lod' in the model")  # fmt: skip
-        made.append((name, metric))
-    return tuple(made)
