@@ -53,9 +53,9 @@ class AttemptWriter:
 
     def _loop(self, name: str, body: Callable[[], str], *, before: str = "", phi: str = "", after: str = "") -> str:
         v = self.lanes
-        visible = name in ("dense", "commit")
+        linkage = "" if name in ("dense", "commit") else "internal "
         return (
-            f"define {'' if visible else 'internal '}void @{name}(ptr %ws) #0 {{\nentry:\n{before}  br label %loop\nloop:\n"
+            f"define {linkage}void @{name}(ptr %ws) #0 {{\nentry:\n{before}  br label %loop\nloop:\n"
             f"  %i = phi i64 [0, %entry], [%next, %loop]\n{phi}  %offset = mul i64 %i, {v.bytes}\n"
             f"{body()}  %next = add i64 %i, 1\n  %end = icmp eq i64 %next, {self.states}\n"
             f"  br i1 %end, label %exit, label %loop\nexit:\n{after}  ret void\n}}"
@@ -86,7 +86,9 @@ class AttemptWriter:
                 text += f"  %hd = fmul {v.double} %h, {v.number(self.weights[stage])}\n"
                 text += self._fma("%timed", "%hd", "%ft", "%sum")
                 result = "%timed"
-            return text + self._store(argument, "to", self.layout.trial) + self._store(result, "g", self._stage_row(stage))
+            return (
+                text + self._store(argument, "to", self.layout.trial) + self._store(result, "g", self._stage_row(stage))
+            )
 
         return body
 

@@ -285,11 +285,13 @@ class Emitter:
                 growth = self._larger(growth, factor)
                 minus = self._negate(factor)
                 for j in right[k]:
-                    old = matrix.get((i, j))
-                    matrix[i, j] = (
-                        self._binary("fmul", minus, matrix[k, j]) if old is None else self._fma(minus, matrix[k, j], old)
-                    )
+                    matrix[i, j] = self._less(matrix.get((i, j)), minus, matrix[k, j])
         self._store("growth", 0, growth)
+
+    def _less(self, old: str | None, minus_factor: str, above: str) -> str:
+        if old is None:
+            return self._binary("fmul", minus_factor, above)
+        return self._fma(minus_factor, above, old)
 
     def _larger(self, a: str, b: str) -> str:
         d, s = self.lanes.double, self.lanes.suffix

@@ -84,10 +84,10 @@ class _Rewriter:
     def _div(self, a: int, b: int) -> int:
         if self.graph.value(a) == 1.0:
             return self._note(self.graph.apply("div", a, b))
+        if self.invariant[a] and self.invariant[b]:
+            return self._note(self.graph.apply("div", a, b))
         # one reciprocal serves every quotient with the same denominator
-        return self._mul(self._div(self.graph.const(1.0), b), a) if not self.invariant[a] or not self.invariant[b] else (
-            self._note(self.graph.apply("div", a, b))
-        )
+        return self._mul(self._div(self.graph.const(1.0), b), a)
 
     def _mul(self, a: int, b: int) -> int:
         self._note(a)

@@ -21,7 +21,7 @@ class Action(NamedTuple):
     time: float
     rank: int
     kind: int
-    index: int
+    target: int
     value: float
 
 
@@ -49,7 +49,7 @@ def table(plans: Sequence[Sequence[Action]]) -> Actions:
         first=first,
         time=np.array([a.time for a in flat], dtype=np.float64),
         kind=np.array([a.kind for a in flat], dtype=np.int64),
-        index=np.array([a.index for a in flat], dtype=np.int64),
+        target=np.array([a.target for a in flat], dtype=np.int64),
         value=np.array([a.value for a in flat], dtype=np.float64),
     )
 

@@ -44,7 +44,7 @@ class Tolerances:
 
     rtol: float
     atol: FloatArray
-    max_steps: int = 500_000
+    max_steps: int = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,4 +20,4 @@ def _cache_folder() -> Path:
     return below / "atmpsim" / f"kernels-{numba.__version__}-{digest}"
 
 
-numba.config.CACHE_DIR = str(_cache_folder())
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]

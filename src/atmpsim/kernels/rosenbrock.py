@@ -49,13 +49,13 @@ class Rows(NamedTuple):
 class Actions(NamedTuple):
     """What happens at stops: trajectory k owns entries first[k] to first[k + 1], sorted by time.
 
-    `kind` is one of ADD_TO_STATE, SET_CONSTANT, SET_INFLOW (to `value`) and RESET; `index` a state or constant.
+    `kind` is one of ADD_TO_STATE, SET_CONSTANT, SET_INFLOW (to `value`) and RESET; `target` a state or constant.
     """
 
     first: NDArray[np.int64]
     time: NDArray[np.float64]
     kind: NDArray[np.int64]
-    index: NDArray[np.int64]
+    target: NDArray[np.int64]
     value: NDArray[np.float64]
 
 
@@ -216,13 +216,13 @@ def _act(workspace, rows, actions, lane, k, done, time, initial, constants):
     """Carry out the actions of trajectory k up to a time; return the number of those done."""
     width = rows.width
     while done < actions.first[k + 1] and actions.time[done] <= time:
-        kind, index, value = actions.kind[done], actions.index[done], actions.value[done]
+        kind, target, value = actions.kind[done], actions.target[done], actions.value[done]
         if kind == ADD_TO_STATE:
-            workspace[(rows.state + index) * width + lane] += value
+            workspace[(rows.state + target) * width + lane] += value
         elif kind == SET_CONSTANT:
-            workspace[(rows.constants + index) * width + lane] = value
+            workspace[(rows.constants + target) * width + lane] = value
         elif kind == SET_INFLOW:
-            workspace[(rows.inflow + index) * width + lane] = value
+            workspace[(rows.inflow + target) * width + lane] = value
         else:
             for i in range(initial.shape[1]):
                 workspace[(rows.state + i) * width + lane] = initial[k, i]

@@ -23,7 +23,10 @@ class XmlHead:
 
 
 def read_text(
-    path: str | os.PathLike[str], *, where: str | None = None, error: type[InputError] = ModelError,
+    path: str | os.PathLike[str],
+    *,
+    where: str | None = None,
+    error: type[InputError] = ModelError,
     max_bytes: int = MAX_BYTES,
 ) -> str:
     """Return the text of a file."""
@@ -44,7 +47,9 @@ def read_text(
         with file.open("rb") as stream:
             raw = stream.read(max_bytes + 1)
     except OSError as problem:
-        raise error(where=where, found=f"a file that cannot be read ({problem.strerror})", expected="a readable file") from None
+        raise error(
+            where=where, found=f"a file that cannot be read ({problem.strerror})", expected="a readable file"
+        ) from None
     if not raw:
         raise error(where=where, found="an empty file", expected="some text")
     if b"\0" in raw:
@@ -53,7 +58,12 @@ def read_text(
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
-        raise error(where=f"{where} line {line}", found=f"bytes that are not UTF-8 (offset {problem.start})", expected="text in UTF-8", remedy="Save it as UTF-8.") from None
+        raise error(
+            where=f"{where} line {line}",
+            found=f"bytes that are not UTF-8 (offset {problem.start})",
+            expected="text in UTF-8",
+            remedy="Save it as UTF-8.",
+        ) from None
 
 
 def check_xml(text: str, *, where: str) -> XmlHead:
@@ -85,7 +95,11 @@ def check_xml(text: str, *, where: str) -> XmlHead:
     try:
         parser.Parse(text.encode(), True)
     except expat.ExpatError as problem:
-        raise ModelError(where=f"{where} line {problem.lineno}", found=f"XML that is not well formed ({expat.ErrorString(problem.code)})", expected="well-formed XML") from None
+        raise ModelError(
+            where=f"{where} line {problem.lineno}",
+            found=f"XML that is not well formed ({expat.ErrorString(problem.code)})",
+            expected="well-formed XML",
+        ) from None
     return head[0]
 
 
@@ -96,4 +110,8 @@ def check_antimony(text: str, *, where: str) -> None:
         for letter in content:
             depth += (letter in "([{") - (letter in ")]}")
             if depth > MAX_DEPTH:
-                raise ModelError(where=f"{where} line {line}", found=f"brackets nested deeper than {MAX_DEPTH}", expected=f"at most {MAX_DEPTH}")
+                raise ModelError(
+                    where=f"{where} line {line}",
+                    found=f"brackets nested deeper than {MAX_DEPTH}",
+                    expected=f"at most {MAX_DEPTH}",
+                )

@@ -109,7 +109,7 @@ class SolverTable(_Strict):
     atol: float | None = Field(
         None, gt=0.0, allow_inf_nan=False, description="In each state's unit; 1e-4 * rtol by default."
     )
-    max_steps: int = Field(500_000, gt=0)
+    max_steps: int = Field(100_000, gt=0)
 
 
 class ScenarioFile(_Strict):

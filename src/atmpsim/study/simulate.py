@@ -114,7 +114,7 @@ def simulate(
 
 
 def tolerances(
-    equations: Equations, *, rtol: float, atol: ArrayLike | None, where: str, max_steps: int = 500_000
+    equations: Equations, *, rtol: float, atol: ArrayLike | None, where: str, max_steps: int = 100_000
 ) -> Tolerances:
     """Return checked tolerances, one absolute tolerance per state."""
     _check_positive(rtol, f"{where} rtol", below=0.1)
