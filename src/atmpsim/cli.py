@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, this process's own by default, and return its exit code."""
     try:
         result = app(args=arguments, prog_name="atmpsim", standalone_mode=False)
+        if result == INTERRUPTED:  # typer's own answer to Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else OK
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:  # who reads our output has closed it, as `head` does
         return OK
     except Exception as error:
-        return _complain(_log_internal(error), INTERNAL)
+        return _complain(_log_internal(error, sys.argv[1:] if arguments is None else arguments), INTERNAL)
 
 
 def _complain(text: str, code: int) -> int:
@@ -71,7 +74,7 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _log_internal(error: Exception) -> str:
+def _log_internal(error: Exception, arguments: Sequence[str]) -> str:
     import platform
     import tempfile
 
@@ -80,7 +83,7 @@ def _log_internal(error: Exception) -> str:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="atmpsim-error-", suffix=".log", delete=False
     ) as log:
-        log.write(f"atmpsim {package_version('atmpsim')} on {platform.platform()}: {' '.join(sys.argv)}\n")
+        log.write(f"atmpsim {package_version('atmpsim')} on {platform.platform()}: atmpsim {shlex.join(arguments)}\n")
         log.write("".join(traceback.format_exception(error)))
     return (
         f"atmpsim: found an internal error ({type(error).__name__}: {error}), expected none. "
@@ -147,23 +150,9 @@ def new(
     like: Annotated[str, typer.Option(help="The shipped scenario to start from.")] = "celyvir-weekly",
 ) -> None:
     """Write a scenario to start from, a copy of a shipped one."""
-    from atmpsim.errors import ScenarioError
-    from atmpsim.model.border import read_text
-    from atmpsim.scenario.reader import find_scenario
+    from atmpsim.scenario.reader import copy_scenario
 
-    target = Path(name if name.endswith(".toml") else f"{name}.toml")
-    if target.name == ".toml":
-        raise ScenarioError(where=f"new '{name}'", found="an empty name", expected="a name for the scenario's file")
-    text = read_text(find_scenario(like), error=ScenarioError)
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise ScenarioError(where=str(target), found="a file of that name", expected="a free name",
-                            remedy="Choose another; nothing was changed.") from None  # fmt: skip
-    except OSError as error:
-        raise ScenarioError(where=str(target), found=f"a place that cannot be written ({error.strerror})",
-                            expected="a folder you may write to") from None  # fmt: skip
+    target = copy_scenario(like, name)
     typer.echo(f"Wrote {target}. Edit it, then: atmpsim run {target}")
 
 
@@ -186,7 +175,7 @@ def models_show(
     name: Annotated[str, typer.Argument(help="A shipped model's id, or the path of a model file.")],
     as_json: Json = False,
 ) -> None:
-    """Show a model's parameters with unit, distribution and source, its states and its outputs."""
+    """Show a model's quantities with unit and source."""
     from atmpsim.model.library import load_model
 
     model = load_model(name)

@@ -84,11 +84,17 @@ class Complaint(NamedTuple):
     remedy: str
 
 
+@pytest.fixture(scope="session")
+def texts() -> dict[str, str]:
+    """Return the content of the model and of the scenario, by file name."""
+    return {"tiny.ant": MODEL, "tiny.toml": SCENARIO}
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: dict[str, str]) -> Path:
     """Return the working folder, which holds `tiny.ant` and `tiny.toml`."""
-    (tmp_path / "tiny.ant").write_text(MODEL, encoding="utf-8")
-    (tmp_path / "tiny.toml").write_text(SCENARIO, encoding="utf-8")
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

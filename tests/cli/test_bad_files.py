@@ -24,7 +24,8 @@ def sbml(body: str = "", *, doctype: str = "") -> str:
 {body}</model></sbml>"""
 
 
-EVENT = f"""<listOfEvents><event id="lysis" useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">
+EVENT = f"""<listOfRules><rateRule variable="S">{MATHS}<ci>k</ci></math></rateRule></listOfRules>
+<listOfEvents><event id="lysis" useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">
 {MATHS}<apply><gt/><ci>S</ci><cn>1</cn></apply></math></trigger><listOfEventAssignments><eventAssignment variable="k">
 {MATHS}<cn>2</cn></math></eventAssignment></listOfEventAssignments></event></listOfEvents>"""
 ALGEBRAIC = f"""<listOfRules><algebraicRule>{MATHS}<apply><minus/><ci>S</ci><ci>k</ci></apply></math></algebraicRule>
@@ -63,7 +64,8 @@ SBML = {
     "latin-1": (sbml().replace("UTF-8", "latin-1").replace('"m"', '"é"').encode("latin-1"), "m.xml line 2", "not UTF-8",
                 "text in UTF-8", DAMAGED),
     "binary": (bytes(range(256)), "m.xml", "NUL bytes", "a text file in UTF-8", ""),
-    "entity-bomb": (sbml(doctype=BOMB).replace('id="m"', 'id="&j;"'), "m.xml line 2", "a DOCTYPE", "without DOCTYPE", ""),
+    "entity-bomb": (sbml(doctype=BOMB).replace('id="m"', 'id="&j;"'), "m.xml line 2", "a DOCTYPE", "without DOCTYPE",
+                    ""),
     "external-entity": (sbml(doctype='<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'), "m.xml line 2",
                         "a DOCTYPE", "without DOCTYPE", ""),
     "nested": (f"{HEAD}<sbml>{'<a>' * 10_000}{'</a>' * 10_000}</sbml>", "m.xml line 2", "nested deeper than 200",
@@ -81,7 +83,8 @@ SBML = {
     "delay": (sbml(DELAYED), "m.xml rule for S", "the function 'delay'", "supported functions", "rewrite the formula"),
 }  # fmt: skip
 ANTIMONY = {
-    "nothing": ("// only a comment\n", "tiny.ant", "without species and parameters", "something to simulate", "right file"),
+    "nothing": ("// only a comment\n", "tiny.ant", "without species and parameters", "something to simulate",
+                "right file"),
     "nul": (b"model a\0", "tiny.ant", "NUL bytes", "a text file in UTF-8", ""),
     "syntax": ((REACTION, "die: blood_cells => =>;"), "tiny.ant", "line 25: syntax error", "valid Antimony", ""),
     "unknown-id": ((REACTION, REACTION.replace("death_rate", "deth_rate")), "tiny.ant", "no value for 'deth_rate'",
@@ -110,9 +113,11 @@ TABLES = {
     "covariate": ("ID,TIME,AMT,CMT,WT\n1,0,1,blood_cells,20\n", f"{TABLE} 1", "the column 'WT'", "ADDL", "in ignore"),
     "steady-state": ("ID,TIME,AMT,CMT,II,SS\n1,0,1,blood_cells,7,1\n", f"{TABLE} 2 column SS", "SS 1", "0",
                      "Steady state is not supported"),
-    "modelled-rate": ("ID,TIME,AMT,CMT,RATE\n1,0,1,blood_cells,-1\n", f"{TABLE} 2 column RATE", "RATE -1", "0 or a rate",
+    "modelled-rate": ("ID,TIME,AMT,CMT,RATE\n1,0,1,blood_cells,-1\n", f"{TABLE} 2 column RATE", "RATE -1",
+                      "0 or a rate",
                       "Write the rate itself"),
-    "state": ("ID,TIME,AMT,CMT\n1,0,1,blod_cells\n", f"{TABLE} 2 column CMT", "'blod_cells'", "or 1 to 2", "'blood_cells'?"),
+    "state": ("ID,TIME,AMT,CMT\n1,0,1,blod_cells\n", f"{TABLE} 2 column CMT", "'blod_cells'", "or 1 to 2",
+              "'blood_cells'?"),
     "state-number": ("ID,TIME,AMT,CMT\n1,0,1,9\n", f"{TABLE} 2 column CMT", "'9'", "or 1 to 2", ""),
     "comma": ("ID;TIME;AMT;CMT\n1;0,5;1;blood_cells\n", f"{TABLE} 2 column TIME", "'0,5'", "a number", "as a point"),
     "unsorted": ("ID,TIME,AMT,CMT\n1,1,1,1\n1,0,1,1\n", f"{TABLE} 3 column TIME", "0 after 1", "a later time", "Sort"),
@@ -219,7 +224,7 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_no_mistake(folder, command)
         (folder / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     code, out, err = command("validate", "tiny.toml")
     assert (code, err) == (0, "")
-    assert "1 run, 3 doses, 11 samples of 2 outputs" in out
+    assert "1 run, 3 doses, 11 samples, 2 outputs" in out
 
 
 def test_a_model_without_units_takes_pure_numbers(folder, command):

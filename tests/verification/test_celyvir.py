@@ -177,6 +177,22 @@ def test_split_against_msc_biodistribution_at_one_hour(duration):
     assert worst < 1e-3
 
 
+# ---- conservation with several lesions (one lesion: property/test_conservation.py)
+
+
+@pytest.mark.parametrize("lesions", [2, pytest.param(3, marks=pytest.mark.campaign)])
+def test_c1_several_lesions_keep_cells_and_virus(lesions):
+    routes = ["venous_msc_loaded", "venous_virus", f"tumour{lesions}_msc_injected", "tumour1_artery_msc_loaded"]
+    made = solve(
+        f"celyvir_{lesions}_lesions", times=[2.0, 5.0, 20.0],
+        doses=[Dose(into=into, amount=1e9, time=k / 2) for k, into in enumerate(routes)],
+        parameters={"debris_retained_share": 0.7, "carrier_release_from_lung": 0.2},
+        select=["cells_accounted", "virus_accounted", "virus_produced", "free_virus_given"],
+    )  # fmt: skip
+    np.testing.assert_allclose(made["cells_accounted"], 3e9, rtol=1e-8)
+    np.testing.assert_allclose(made["virus_accounted"], made["virus_produced"] + made["free_virus_given"], rtol=1e-8)
+
+
 # ---- limits with a closed form
 
 

@@ -28,6 +28,10 @@ from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule, breakpoints
 FloatArray = NDArray[np.float64]
 
 
+# LSODA may begin a stiff stretch with a few steps too small to advance time; at a pole it takes them for ever
+_STUCK_STEPS = 200
+
+
 class Status(enum.IntEnum):
     """How a run ended."""
 
@@ -202,13 +206,17 @@ class _Run:
             return
         tolerances = self.tolerances
         solver = LSODA(self.slope, begin, self.y, end, rtol=tolerances.rtol, atol=tolerances.atol)
+        stuck = 0
         while solver.status == "running":
             solver.step()
             self.steps += 1
+            stuck = stuck + 1 if solver.t == solver.t_old else 0
             if solver.status == "failed":
                 raise self._stopped(self._reason(solver), solver.t, solver.y, self.slope(solver.t, solver.y))
             if not np.isfinite(solver.y).all():
                 raise self._stopped(Status.NOT_FINITE, solver.t, solver.y, solver.y)
+            if stuck > _STUCK_STEPS:
+                raise self._stopped(Status.STEP_UNDERFLOW, solver.t, solver.y, self.slope(solver.t, solver.y))
             if self.steps > tolerances.max_steps:
                 raise self._stopped(Status.STEP_LIMIT, solver.t, solver.y, self.slope(solver.t, solver.y))
             yield solver

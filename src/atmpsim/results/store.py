@@ -207,7 +207,7 @@ def _engine(path: Path) -> Literal["h5netcdf", "zarr"]:
 def _restored(dataset: xr.Dataset) -> xr.Dataset:
     """Return a dataset with its variables in the order in which they were written, and texts as plain objects."""
     order = str(dataset.attrs.get(_ORDER, "")).split()
-    made = dataset[order] if set(order) == set(map(str, dataset.data_vars)) else dataset
+    made = dataset[order] if order and set(order) == set(map(str, dataset.data_vars)) else dataset
     # Zarr gives NumPy's new text type, which much software cannot handle yet; NetCDF gives objects
     texts = {k: v.astype(object) for k, v in made.variables.items() if v.dtype.kind == "T"}
     made = _replaced(made, texts)

@@ -90,6 +90,31 @@ def find_scenario(name: str | os.PathLike[str]) -> Path:
     )
 
 
+def copy_scenario(like: str, name: str) -> Path:
+    """Write a copy of a scenario, with comments and all, to start from; return the new file.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no scenario to copy, or the new file exists or cannot be written.
+    """
+    target = Path(name if name.endswith(".toml") else f"{name}.toml")
+    where = f"new scenario '{name}'"
+    if target.name == ".toml":
+        raise ScenarioError(where=where, found="an empty name", expected="a name for the scenario's file")
+    text = read_text(find_scenario(like), error=ScenarioError)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ScenarioError(where=where, found=f"a file {target}", expected="a free name",
+                            remedy="Choose another; nothing was changed.") from None  # fmt: skip
+    except OSError as error:
+        raise ScenarioError(where=where, found=f"a place that cannot be written ({error.strerror})",
+                            expected="a folder that exists and that you may write to") from None  # fmt: skip
+    return target
+
+
 def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> Inputs:
     """Return a scenario's inputs: its tables with overrides applied, the model's text and the dosing table's.
 
