@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 DEFAULT_RTOL = 1e-6
 ATOL_OVER_RTOL = 1e-4
+_OWN_NAMES = ("time", "run", "status", "message")
 
 
 def simulate(
@@ -234,6 +235,11 @@ def _convert_dose(model: Model, equations: Equations, dose: Dose, where: str) ->
 def _select(equations: Equations, select: Sequence[str] | None, where: str) -> tuple[str, ...]:
     chosen = tuple(select) if select is not None else equations.model.outputs
     for name in chosen:
+        if name in _OWN_NAMES:
+            raise InputError(
+                where=f"{where} select", found=f"'{name}', a name that the dataset itself uses",
+                expected="another id", remedy="Rename the quantity in the model.",
+            )
         if name not in equations.values:
             raise InputError(
                 where=f"{where} select",
