@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 some runs failed (results are written all the same), 2 bad i
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shlex
@@ -22,7 +23,6 @@ from atmpsim.errors import AtmpsimError, InputError
 
 if TYPE_CHECKING:
     import xarray as xr
-    from rich.console import Console
 
     from atmpsim.model.spec import Model
 
@@ -49,6 +49,9 @@ _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assig
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, this process's own by default, and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal lacks is no reason to fail
     try:
         result = app(args=arguments, prog_name="atmpsim", standalone_mode=False)
         if result == INTERRUPTED:  # typer's own answer to Ctrl-C
@@ -252,7 +255,7 @@ def rerun(
 
 
 @app.command()
-def doctor() -> None:
+def doctor() -> int:
     """Check the installation by a small run."""
     from atmpsim.study.doctor import check_installation
 
@@ -260,8 +263,7 @@ def doctor() -> None:
     for name, ok, text in check_installation():
         failed |= not ok
         typer.echo(f"{'ok  ' if ok else 'FAIL'}  {name}: {text}")
-    if failed:
-        raise typer.Exit(SOME_FAILED)
+    return SOME_FAILED if failed else OK
 
 
 def _overrides(sets: list[str] | None, keep: str | None) -> dict[str, Any]:
@@ -304,13 +306,6 @@ def _progress(silent: bool) -> Iterator[Any]:
         yield advance
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
 def _print_rows(rows: list[dict[str, Any]], *, title: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -320,6 +315,7 @@ def _print_rows(rows: list[dict[str, Any]], *, title: str, as_json: bool) -> Non
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> None:
     from rich import box
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -329,7 +325,8 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, ti
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row))
-    _console().print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def _heading(model: Model) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -124,3 +125,21 @@ def complaint(command: Callable[..., Outcome]) -> Callable[..., Complaint]:
         return Complaint(*(part or "" for part in parts.groups()))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
+    """Return a folder with a stored result and its figure, made once."""
+    place = tmp_path_factory.mktemp("made")
+    for name, text in texts.items():
+        (place / name).write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert cli.main(["run", "tiny.toml", "--quiet"]) == 0
+    return place
+
+
+@pytest.fixture
+def stored(folder: Path, made: Path) -> Path:
+    """Return the stored result, copied into the working folder."""
+    return Path(shutil.copytree(made / "tiny.zarr", folder / "tiny.zarr"))

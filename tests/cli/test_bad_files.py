@@ -97,7 +97,7 @@ ANTIMONY = {
                        "virus_particle", "cell", "Correct the formula or the unit"),
     "unit-of-other-size": (("per_d = 1 / (86400 second)", "per_d = 1 / (3600 second)"), "tiny.ant unit per_d",
                            "3600 second", "one that means 1/d", "make the two agree"),
-    "event-on-a-state": (("end\n", "at (blood_virus > 1e6): blood_virus = 0;\nend\n"), "tiny.ant event _E0",
+    "event-on-a-state": (("end\n", "at (blood_virus > blood_virus_lod): blood_virus = 0;\nend\n"), "tiny.ant event _E0",
                          "a trigger that is not a comparison of time", "time >= 7", "known beforehand"),
     "event-with-delay": (("end\n", "at 1 after (time > 2): blood_virus = 0;\nend\n"), "tiny.ant event _E0",
                          "an event with a delay", "supports", "Rewrite the model"),

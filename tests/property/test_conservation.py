@@ -12,7 +12,7 @@ from statistics import NormalDist
 import libsbml
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from atmpsim.model.library import find_model, load_model
@@ -25,10 +25,11 @@ TIGHT, DEFAULT = (1e-10, 1e-8), (1e-6, 1e-6)  # relative tolerance of the solver
 
 
 def examples(count):
-    """Return settings for a few examples, the same ones in every run."""
+    """Return settings for a few examples, the same ones in every run; a failure is shown as it is found."""
     return settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
+        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )  # fmt: skip
 
 
 probabilities = st.floats(0.05, 0.95)

@@ -281,7 +281,7 @@ def test_compiled_code_and_lsoda_against_numpy_and_bdf():
     times, floors = [1e-3, 0.25, 1.0, 2.0, 4.0], np.array([1e-12 if unit == "1" else 1e-4 for unit in units])
     start = np.array([float(leaves[s]) for s in states])
     start[states.index("venous_msc_loaded")] += FULL
-    other = solve_ivp(slope, (0, 4), start, method="BDF", rtol=1e-7, atol=floors, vectorized=True, t_eval=times)
+    other = solve_ivp(slope, (0, 4), start, method="BDF", rtol=1e-6, atol=floors, vectorized=True, t_eval=times)
     ours = simulate(
         model(), times=times, doses=carriers(FULL, count=1), parameters={"viability": 1.0}, rtol=RTOL, atol=floors,
         select=states,
@@ -289,5 +289,5 @@ def test_compiled_code_and_lsoda_against_numpy_and_bdf():
     got = np.array([ours[s].values for s in states])
     peaks = np.maximum(np.abs(got).max(axis=1, keepdims=True), np.where(np.array(units) == "1", 1e-6, 1.0)[:, None])
     worst = np.abs(got - other.y) / peaks
-    print(f"LSODA on machine code against BDF on NumPy: {worst.max():.1e} of the peak, tolerance 2e-6")
-    assert worst.max() < 2e-6
+    print(f"LSODA on machine code against BDF on NumPy: {worst.max():.1e} of the peak, tolerance 1e-5")
+    assert worst.max() < 1e-5

@@ -110,6 +110,10 @@ def _equations(model: Model, table: dict[str, _Unit], time: _Unit | None) -> Ite
     for identifier, node in model.rate_rules.items():
         unit = table.get(symbol_of(identifier))
         yield f"rate of '{identifier}'", node, unit.times(time, -1.0) if unit and time else None
+    for event in model.events.values():
+        yield f"trigger of event '{event.id}'", event.trigger, None
+        for target, node in event.assignments:
+            yield f"event '{event.id}'", node, table.get(symbol_of(target))
     for reaction in model.reactions.values():
         for species, _ in reaction.changes:
             quantity = model.species[species]
@@ -140,6 +144,8 @@ def _infer(graph: Graph, root: int, table: dict[str, _Unit], units: dict[int, _U
 def _clash(operation: str, below: list[_Unit | None]) -> tuple[str, str] | None:
     """Return the two units that may not meet in an operation, if they do."""
     compared = below[1:] if operation == "select" else below
+    if operation == "pow" and below[1] is not None and not below[1].fits(_NUMBER):
+        return below[1].text(), "a pure number"
     if operation in _SAME or operation == "select":
         first, second = compared
         if first is not None and second is not None and not first.fits(second):
