@@ -56,7 +56,9 @@ def _shipped(name: str, dose: Dose, end: float) -> Workload:
 def _described(name: str, entry: Mapping) -> Workload:
     model = load_model(FOLDER / entry["model"])
     fixed = {k: p for k, p in model.parameters.items() if k not in model.assignment_rules and k not in model.rate_rules}
-    names = entry["vary"] if isinstance(entry["vary"], list) else [k for k, p in fixed.items() if p.constant and p.value]
+    names = (
+        entry["vary"] if isinstance(entry["vary"], list) else [k for k, p in fixed.items() if p.constant and p.value]
+    )
     doses = []
     if "bolus" in entry:
         bolus = entry["bolus"]

@@ -58,7 +58,9 @@ def _compare(workload: Workload, count: int) -> dict[str, float]:
         peer_error = _error(workload, program, pairs[0][1][1][:CHECKED], exact)
         ours.append((error, rate))
         theirs.append((peer_error, peer_rate))
-        print(f"{tolerance:9.0e} {rate:10.0f} {error:10.1e} {pairs[0][0][2]:11d} | {peer_rate:16.1f} {peer_error:10.1e}")
+        print(
+            f"{tolerance:9.0e} {rate:10.0f} {error:10.1e} {pairs[0][0][2]:11d} | {peer_rate:16.1f} {peer_error:10.1e}"
+        )
     ratios = {f"{e:.0e}": round(_at(ours, e) / _at(theirs, e), 1) for e in WANTED}
     print("times libRoadRunner at equal error: " + ", ".join(f"{r:g} at {e}" for e, r in ratios.items()))
     return ratios

@@ -55,14 +55,14 @@ needs_extended = pytest.mark.skipif(np.finfo(LONG).eps >= np.finfo(float).eps, r
 
 
 @needs_extended
-@pytest.mark.parametrize("low, high", [(-1.0, 1.0), (-700.0, 700.0)])
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-700.0, 700.0)])
 def test_exp_is_within_one_ulp(functions, low: float, high: float) -> None:
     x = RNG.uniform(low, high, 40_000)
     assert units_in_last_place(functions["exp"](x), np.exp(x.astype(LONG))) < 1.0
 
 
 @needs_extended
-@pytest.mark.parametrize("low, high", [(-0.3, 0.3), (-300.0, 300.0)])
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 0.3), (-300.0, 300.0)])
 def test_ln_is_within_one_ulp(functions, low: float, high: float) -> None:
     x = 10.0 ** RNG.uniform(low, high, 40_000)
     assert units_in_last_place(functions["ln"](x), np.log(x.astype(LONG))) < 1.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from atmpsim.engines.timing import switch_times, switch_values
+from atmpsim.engines.timing import one_time, switch_times, switch_values
 from atmpsim.kernels.rosenbrock import ADD_TO_STATE, RESET, SET_CONSTANT, SET_INFLOW, Actions
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import TIME
@@ -37,7 +37,7 @@ def plan_actions(equations: Equations, schedule: Schedule, symbols: Mapping[str,
     found = [Action(time, 0, RESET, 0, 0.0) for time in schedule.resets]
     found += _inflows(schedule, index)
     found += [Action(time, 2, ADD_TO_STATE, index[into], amount) for time, into, amount in schedule.boluses]
-    found += _switches(equations, schedule, symbols)
+    found += _switches(equations, schedule, symbols, {schedule.start, schedule.end, *(a.time for a in found)})
     return sorted(a for a in found if a.time <= schedule.end)
 
 
@@ -65,11 +65,17 @@ def _inflows(schedule: Schedule, index: Mapping[str, int]) -> list[Action]:
     return found
 
 
-def _switches(equations: Equations, schedule: Schedule, symbols: Mapping[str, ArrayLike]) -> list[Action]:
-    """Return the truth of each timed condition from the start and from each change on."""
+def _switches(
+    equations: Equations, schedule: Schedule, symbols: Mapping[str, ArrayLike], others: Collection[float]
+) -> list[Action]:
+    """Return the truth of each timed condition from the start and from each change on.
+
+    A change that only rounding parts from one of the `others` is at that time.
+    """
     if not equations.switches:
         return []
-    points = sorted({schedule.start, *switch_times(equations, symbols, schedule)})
+    changes = one_time(switch_times(equations, symbols, schedule), others).values()
+    points = sorted({schedule.start, *changes})
     ends = [*points[1:], schedule.end]
     found = []
     for time, after in zip(points, ends, strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from atmpsim.compile.batch import Batch
 from atmpsim.engines.actions import plan_actions, table
 from atmpsim.engines.ode import Tolerances, Trajectory
+from atmpsim.engines.timing import resolution
 from atmpsim.kernels.rosenbrock import OK, Limits, advance
 from atmpsim.model.equations import Equations
 from atmpsim.model.sbml import symbol_of
@@ -49,7 +50,7 @@ def integrate_batch(
     status, counts = np.full(len(leaves), -1), np.zeros(len(leaves), dtype=np.int64)
     limits = Limits(
         tolerances.rtol, tolerances.atol, schedules[0].start, schedules[0].end, tolerances.max_steps,
-        sample == SAMPLE_AFTER,
+        sample == SAMPLE_AFTER, resolution((schedules[0].start, schedules[0].end)),
     )  # fmt: skip
 
     def work(begin: int) -> None:

@@ -60,7 +60,10 @@ class Actions(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Tolerances, the end of time, the most attempts of one trajectory, and the side samples at a stop show."""
+    """Tolerances, the span of time, the most attempts of one trajectory, and the side samples at a stop show.
+
+    Times closer than `resolution` are one time: 0.1 * 3 is not 0.3 in binary numbers, yet means it.
+    """
 
     rtol: float
     atol: NDArray[np.float64]
@@ -68,6 +71,7 @@ class Limits(NamedTuple):
     end: float
     attempts: int
     sample_after: bool
+    resolution: float
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -111,7 +115,9 @@ def advance(code, rows, actions, limits, workspace, initial, constants, times, s
                     sampled[lane], acted[lane], counts[k] = 0, actions.first[k], 0
                     _load(workspace, rows, lane, initial, constants, k)
                     if not limits.sample_after:
-                        sampled[lane] = _sample_here(workspace, rows, lane, samples, k, times, 0, time[lane])
+                        sampled[lane] = _sample_here(
+                            workspace, rows, lane, samples, k, times, 0, time[lane] + limits.resolution
+                        )
                     at_stop[lane] = True
                 else:
                     who[lane], step[lane] = -1, 1e-9
@@ -120,7 +126,8 @@ def advance(code, rows, actions, limits, workspace, initial, constants, times, s
                 k = who[lane]
                 acted[lane] = _act(workspace, rows, actions, lane, k, acted[lane], time[lane], initial, constants)
                 if limits.sample_after:
-                    sampled[lane] = _sample_here(workspace, rows, lane, samples, k, times, sampled[lane], time[lane])
+                    upto = time[lane] + limits.resolution
+                    sampled[lane] = _sample_here(workspace, rows, lane, samples, k, times, sampled[lane], upto)
                 fresh[lane] = True
                 if time[lane] >= limits.end:
                     status[k] = OK
@@ -166,9 +173,10 @@ def advance(code, rows, actions, limits, workspace, initial, constants, times, s
                         reached = min(reached, actions.time[acted[lane]])
                 o = sampled[lane]
                 while o < times.size and (
-                    times[o] < reached or (times[o] == reached and not (at_stop[lane] and limits.sample_after))
+                    times[o] < reached - limits.resolution
+                    or (times[o] <= reached + limits.resolution and not (at_stop[lane] and limits.sample_after))
                 ):
-                    if times[o] == reached:
+                    if times[o] >= reached - limits.resolution:
                         for i in range(size):
                             samples[k, o, i] = workspace[(rows.trial + i) * width + lane]
                     else:
@@ -232,7 +240,7 @@ def _act(workspace, rows, actions, lane, k, done, time, initial, constants):
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _sample_here(workspace, rows, lane, samples, k, times, done, time):
-    """Write the state into the samples at exactly this time; return the number of those done."""
+    """Write the state into the samples up to this time; return the number of those done."""
     while done < times.size and times[done] <= time:
         for i in range(samples.shape[2]):
             samples[k, done, i] = workspace[(rows.state + i) * rows.width + lane]
@@ -265,4 +273,4 @@ def _interpolate(workspace, rows, lane, size, theta, samples, k, o):
         d2 = workspace[(rows.dense + 2 * size + i) * width + lane]
         curve = d0 + theta * (d1 + theta * d2)
         old, new = workspace[(rows.state + i) * width + lane], workspace[(rows.trial + i) * width + lane]
-        samples[k, o, i] = old * rest + theta * (new + rest * curve)
+        samples[k, o, i] = old + theta * ((new - old) + rest * curve)

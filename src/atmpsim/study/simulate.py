@@ -237,8 +237,10 @@ def _select(equations: Equations, select: Sequence[str] | None, where: str) -> t
     for name in chosen:
         if name in _OWN_NAMES:
             raise InputError(
-                where=f"{where} select", found=f"'{name}', a name that the dataset itself uses",
-                expected="another id", remedy="Rename the quantity in the model.",
+                where=f"{where} select",
+                found=f"'{name}', a name that the dataset itself uses",
+                expected="another id",
+                remedy="Rename the quantity in the model.",
             )
         if name not in equations.values:
             raise InputError(
