@@ -104,7 +104,10 @@ class AttemptWriter:
                 text += f"  %{name} = call {v.double} @llvm.fabs.{v.suffix}({v.double} {value})\n"
             text += f"  %size = call {v.double} @llvm.maxnum.{v.suffix}({v.double} %ay, {v.double} %an)\n"
             text += self._fma("%scale", "%size", "%rtol", "%atol")
-            text += f"  %ratio = fdiv {v.double} %k, %scale\n"
+            text += f"  %quotient = fdiv {v.double} %k, %scale\n"
+            # 0, or NaN where the new state is not finite: an infinite scale would hide any error
+            text += f"  %check = fsub {v.double} %new, %new\n"
+            text += f"  %ratio = fadd {v.double} %quotient, %check\n"
             return text + self._fma("%sum1", "%ratio", "%ratio", "%sum0") + self._store("%new", "to", self.layout.trial)
 
         return self._loop(
