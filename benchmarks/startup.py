@@ -39,7 +39,9 @@ def main(arguments: Sequence[str]) -> None:
 def _median(arguments: Sequence[str], repeats: int, *, fresh: bool = False) -> float:
     if not fresh:
         _seconds(arguments, os.environ)  # once without counting, so that caches are there
-    return statistics.median(_fresh_seconds(arguments) if fresh else _seconds(arguments, os.environ) for _ in range(repeats))
+    return statistics.median(
+        _fresh_seconds(arguments) if fresh else _seconds(arguments, os.environ) for _ in range(repeats)
+    )
 
 
 def _fresh_seconds(arguments: Sequence[str]) -> float:

@@ -8,12 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from atmpsim.engines.program import prepare
 from atmpsim.model.balance import find_imbalances
 from atmpsim.model.equations import write_equations
 from atmpsim.model.library import load_model
 from atmpsim.resources import folder, shipped_models
 from atmpsim.scenario.convert import is_known_unit
-from atmpsim.study.simulate import compile_model, simulate
+from atmpsim.study.simulate import simulate
 
 MODELS = sorted(shipped_models())
 EVIDENCE = {"published", "derived", "assumption", "memory", "fixed", "internal"}  # what a number may rest on
@@ -163,7 +164,7 @@ GRID = np.array([0.0, 1e-4, 1e-3, 0.01, 0.1, *np.arange(0.5, 20.1, 0.5)])
 def test_libroadrunner_agrees(name):
     """One dose given as an initial amount, twenty days, every state to 1e-6 of its peak."""
     roadrunner = pytest.importorskip("roadrunner")
-    equations, _ = compile_model(model(name))
+    equations = prepare(model(name)).equations
     other = roadrunner.RoadRunner(model(name).sbml)
     other.integrator.setValue("relative_tolerance", 1e-11)
     other.integrator.setValue("absolute_tolerance", 1e-9)

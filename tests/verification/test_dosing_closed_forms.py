@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from atmpsim.engines.ode import integrate, observe
+from atmpsim.engines.ode import observe
+from atmpsim.engines.program import prepare
+from atmpsim.engines.solve import METHODS, Job, solve
 from atmpsim.engines.start import initial_leaves
 from atmpsim.model.antimony import read_antimony
 from atmpsim.scenario.dosing import Dose, expand
 from atmpsim.study.run import run
-from atmpsim.study.simulate import compile_model, simulate, tolerances
+from atmpsim.study.simulate import simulate, tolerances
 
 RTOL = 1e-10
 CLOSE = 1e-6  # of the largest value of each state
@@ -314,32 +316,36 @@ def sample_times(case):
     return np.unique(grid[(grid >= case.start) & (grid <= case.end)])
 
 
-def simulated(case, name, times, sample):
+def simulated(case, name, times, sample, solver):
     """Return every state; resets are not among what `simulate` offers, so the engine is called for them."""
     if not case.resets:
         made = simulate(
-            model(name), times=times, doses=case.doses, initial=case.initial, start=case.start, rtol=RTOL, sample=sample
-        )
+            model(name), times=times, doses=case.doses, initial=case.initial, start=case.start, rtol=RTOL,
+            sample=sample, solver=solver,
+        )  # fmt: skip
         assert int(made["status"]) == 0
         return {k: made[k].values for k in model(name).species}
-    equations, derivatives = compile_model(model(name), fixed=frozenset(case.initial))
-    trajectory = integrate(
-        equations, derivatives, times=times, sample=sample,
-        leaves={k: float(v) for k, v in initial_leaves(equations, case.initial, start=case.start, where="").items()},
+    program = prepare(model(name), fixed=case.initial)
+    leaves = initial_leaves(program.equations, case.initial, start=case.start, where="")
+    job = Job(
+        leaves={k: float(v) for k, v in leaves.items()},
         schedule=expand(case.doses, start=case.start, end=case.end, where="here", resets=case.resets),
-        tolerances=tolerances(equations, rtol=RTOL, atol=None, where="here"),
-    )  # fmt: skip
-    assert trajectory.failure is None
-    return observe(equations, trajectory, times=times, select=tuple(model(name).species))
+    )
+    limits = tolerances(program.equations, rtol=RTOL, atol=None, where="here")
+    solved = solve(program, [job], times=times, tolerances=limits, sample=sample, method=solver)
+    assert solved.trajectories[0].failure is None
+    observed = observe(program.equations, solved.trajectories, times=times, select=tuple(model(name).species))
+    return {name: values[0] for name, values in observed.items()}
 
 
 @pytest.mark.parametrize("sample", ["before", "after"])
 @pytest.mark.parametrize(
     ("name", "case"), [pytest.param(m, c, id=f"{m}-{k}") for k, c in CASES.items() for m in c.models]
 )
-def test_regimen_equals_the_closed_form(name, case, sample):
+@pytest.mark.parametrize("solver", METHODS)
+def test_regimen_equals_the_closed_form(name, case, sample, solver):
     times = sample_times(case)
-    got, want = simulated(case, name, times, sample), expected(case, MODELS[name][1], times, sample)
+    got, want = simulated(case, name, times, sample, solver), expected(case, MODELS[name][1], times, sample)
     for state, values in want.items():
         peak = np.abs(values).max()
         np.testing.assert_allclose(got[state], values, rtol=0, atol=CLOSE * peak if peak else 0.0, err_msg=state)

@@ -56,7 +56,7 @@ class Derivatives:
 
 def compile_derivatives(equations: Equations) -> Derivatives:
     """Return compiled derivatives of a model's equations (cached for the life of the process)."""
-    engine = _build("\n".join(_module(equations)))
+    engine = load_object(compile_object("\n".join(_module(equations))))
     address = engine.get_function_address("derivatives")
     return Derivatives(
         call=_SIGNATURE(address), states=len(equations.states), constants=len(equations.constants), _engine=engine
@@ -76,15 +76,22 @@ def _target() -> llvm.TargetMachine:
     )
 
 
-def _build(text: str) -> llvm.ExecutionEngine:
-    target = _target()  # one per engine, which takes it over and frees it
+def compile_object(text: str) -> bytes:
+    """Return the object code of a module's text for this CPU."""
+    target = _target()
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.slp_vectorization = False  # it doubles compile time and gained nothing on right-hand sides
     builder = llvm.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, target)
+    return bytes(target.emit_object(module))
+
+
+def load_object(code: bytes) -> llvm.ExecutionEngine:
+    """Return an engine that holds object code; the code lives as long as the engine."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())  # it takes the target over
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
 

@@ -48,7 +48,7 @@ class Tolerances:
 
     rtol: float
     atol: FloatArray
-    max_steps: int = 500_000
+    max_steps: int = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,15 +272,17 @@ class _Recorder:
 
 
 def observe(
-    equations: Equations, trajectory: Trajectory, *, times: FloatArray, select: Sequence[str]
+    equations: Equations, trajectories: Sequence[Trajectory], *, times: FloatArray, select: Sequence[str]
 ) -> dict[str, FloatArray]:
-    """Return the values over time of the selected ids (`S` an amount, `[S]` a concentration)."""
+    """Return the values (run, time) of the selected ids (`S` an amount, `[S]` a concentration); NaN after failures."""
+    states = np.stack([t.states for t in trajectories])
+    constants = np.stack([t.constants for t in trajectories])
     symbols: dict[str, ArrayLike] = {TIME: times}
-    symbols |= {symbol_of(s): trajectory.states[:, k] for k, s in enumerate(equations.states)}
-    symbols |= {symbol_of(c): trajectory.constants[:, k] for k, c in enumerate(equations.constants)}
+    symbols |= {symbol_of(s): states[:, :, k] for k, s in enumerate(equations.states)}
+    symbols |= {symbol_of(c): constants[:, :, k] for k, c in enumerate(equations.constants)}
     values = evaluate(equations.graph, [equations.values[s] for s in select], symbols)
-    failed = np.isnan(trajectory.states).any(axis=1) if trajectory.failure else np.zeros(times.size, dtype=bool)
+    failed = np.isnan(states).any(axis=2) & np.array([[t.failure is not None] for t in trajectories])
     return {
-        name: np.where(failed, np.nan, np.broadcast_to(value, times.shape))
+        name: np.where(failed, np.nan, np.broadcast_to(value, failed.shape))
         for name, value in zip(select, values, strict=True)
     }

@@ -115,6 +115,6 @@ class Model:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return the ids that the model declares as outputs; all its species where it declares none."""
+        """Return the ids that the model declares as outputs; where it declares none, its species and rate rules."""
         declared = tuple(k for k, q in self.quantities.items() if q.evidence.tag == "output")
-        return declared or tuple(self.species)
+        return declared or tuple(dict.fromkeys((*self.species, *self.rate_rules)))

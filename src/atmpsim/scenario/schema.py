@@ -104,12 +104,12 @@ class OutputTable(_Strict):
 class SolverTable(_Strict):
     """How the equations are integrated."""
 
-    method: Literal["lsoda"] = "lsoda"
+    method: Literal["rosenbrock", "lsoda"] = "rosenbrock"
     rtol: float = Field(1e-6, gt=0.0, lt=0.1)
     atol: float | None = Field(
         None, gt=0.0, allow_inf_nan=False, description="In each state's unit; 1e-4 * rtol by default."
     )
-    max_steps: int = Field(500_000, gt=0)
+    max_steps: int = Field(100_000, gt=0)
 
 
 class ScenarioFile(_Strict):

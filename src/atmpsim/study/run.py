@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from atmpsim.engines.ode import Status, Trajectory, integrate, observe
+from atmpsim.engines.ode import Status, Trajectory, observe
+from atmpsim.engines.program import prepare
+from atmpsim.engines.solve import Job, solve
 from atmpsim.engines.start import initial_leaves
 from atmpsim.model.equations import Equations
 from atmpsim.results.dataset import statuses, trajectories
@@ -21,7 +23,7 @@ from atmpsim.results.variables import UNKNOWN_UNIT, describe
 from atmpsim.scenario.reader import Inputs, load_inputs
 from atmpsim.scenario.table import Run, RunTable, expand_runs
 from atmpsim.study.failure import failure_message
-from atmpsim.study.simulate import compile_model, tolerances
+from atmpsim.study.simulate import tolerances
 
 Progress = Callable[[int, int], None]
 
@@ -75,29 +77,38 @@ def run(
 def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None) -> xr.DataTree:
     """Return the result of every run of a table, over the dimension `run`."""
     done: list[tuple[Run, Equations, Trajectory]] = []
-    for k, row in enumerate(table.runs):
-        done.append((row, *_integrate(table, row)))
+    for rows in _alike(table.runs):
+        done += _integrate(table, rows)
         if progress is not None:
-            progress(k + 1, len(table.runs))
-    return _tree(table, inputs, done)
+            progress(len(done), len(table.runs))
+    order = {id(row): k for k, row in enumerate(table.runs)}
+    return _tree(table, inputs, sorted(done, key=lambda d: order[id(d[0])]))
 
 
-def _integrate(table: RunTable, row: Run) -> tuple[Equations, Trajectory]:
-    equations, derivatives = compile_model(table.model, fixed=frozenset(row.given))
-    where = f"arm '{row.arm}' subject {row.subject}"
-    leaves = initial_leaves(equations, row.given, start=0.0, where=where)
+def _alike(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs in groups that share machine code: the same quantities given."""
+    groups: dict[frozenset[str], list[Run]] = {}
+    for row in runs:
+        groups.setdefault(frozenset(row.given), []).append(row)
+    return list(groups.values())
+
+
+def _integrate(table: RunTable, rows: Sequence[Run]) -> list[tuple[Run, Equations, Trajectory]]:
+    program = prepare(table.model, fixed=rows[0].given)
     solver = table.scenario.solver
-    limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where=where)
-    trajectory = integrate(
-        equations,
-        derivatives,
-        leaves={k: float(v) for k, v in leaves.items()},
-        schedule=row.schedule,
-        times=table.times,
-        tolerances=limits,
-        sample=table.scenario.time.sample_at_dose,
+    jobs = []
+    for row in rows:
+        where = f"arm '{row.arm}' subject {row.subject}"
+        leaves = initial_leaves(program.equations, row.given, start=0.0, where=where)
+        jobs.append(Job(leaves={k: float(v) for k, v in leaves.items()}, schedule=row.schedule))
+    limits = tolerances(
+        program.equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]"
     )
-    return equations, trajectory
+    solved = solve(
+        program, jobs, times=table.times, tolerances=limits, method=solver.method,
+        sample=table.scenario.time.sample_at_dose,
+    )  # fmt: skip
+    return [(row, program.equations, t) for row, t in zip(rows, solved.trajectories, strict=True)]
 
 
 def _tree(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.DataTree:
@@ -129,11 +140,11 @@ def _root(table: RunTable) -> dict[str, object]:
 
 
 def _trajectories(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    observed = [observe(e, t, times=table.times, select=table.keep) for _, e, t in done]
+    values = observe(done[0][1], [t for _, _, t in done], times=table.times, select=table.keep)
     variables = {name: describe(table.model, name) for name in table.keep}
     limits = {name: _limit(v.limit_of_detection, done) for name, v in variables.items() if v.limit_of_detection}
     return trajectories(
-        {name: np.stack([o[name] for o in observed]) for name in table.keep},
+        values,
         times=table.times,
         time_units=table.model.time_unit or UNKNOWN_UNIT,
         variables=variables,

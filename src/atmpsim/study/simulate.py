@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atmpsim.compile.llvm import Derivatives, compile_derivatives
-from atmpsim.engines.ode import Status, Tolerances, Trajectory, integrate, observe
+from atmpsim.engines.ode import Status, Tolerances, Trajectory, observe
+from atmpsim.engines.program import prepare
+from atmpsim.engines.solve import METHODS, Job, solve
 from atmpsim.engines.start import check_given, initial_leaves
 from atmpsim.errors import InputError, ModelError, did_you_mean, one_of
-from atmpsim.model.equations import Equations, write_equations
+from atmpsim.model.equations import Equations
 from atmpsim.model.library import load_model
 from atmpsim.model.spec import Model
 from atmpsim.results.dataset import statuses, trajectories
@@ -30,32 +30,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 DEFAULT_RTOL = 1e-6
 ATOL_OVER_RTOL = 1e-4
-SOLVERS = ("lsoda",)
-
-
-@lru_cache(maxsize=16)
-def compiled(model: _Keyed, fixed: frozenset[str]) -> tuple[Equations, Derivatives]:
-    """Return a model's equations and their machine code; both are kept for the process."""
-    equations = write_equations(model.model, fixed=fixed)
-    return equations, compile_derivatives(equations)
-
-
-class _Keyed:
-    """A model that compares by its digest, so that equal models share machine code."""
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.digest = model, model.digest
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-
-def compile_model(model: Model, *, fixed: frozenset[str] = frozenset()) -> tuple[Equations, Derivatives]:
-    """Return a model's equations and compiled derivatives, from the process's cache where they are there."""
-    return compiled(_Keyed(model), fixed)
+_OWN_NAMES = ("time", "run", "status", "message")
 
 
 def simulate(
@@ -68,7 +43,7 @@ def simulate(
     select: Sequence[str] | None = None,
     rtol: float = DEFAULT_RTOL,
     atol: ArrayLike | None = None,
-    solver: str = "lsoda",
+    solver: str = METHODS[0],
     sample: str = SAMPLE_AFTER,
     start: float = 0.0,
 ) -> xr.Dataset:
@@ -94,7 +69,7 @@ def simulate(
         Relative and absolute tolerance; `atol` is one number or one per state, by default 1e-4 * rtol in the
         state's unit.
     solver
-        `lsoda`.
+        `rosenbrock` (compiled, many runs side by side) or `lsoda` (SciPy's, the independent reference).
     sample
         Whether a sample at the very time of a dose or event shows the state `after` it or `before`.
 
@@ -117,37 +92,30 @@ def simulate(
     """
     model = model if isinstance(model, Model) else load_model(model)
     where = f"simulate('{model.id}')"
-    _check_choice(solver, SOLVERS, f"{where} solver")
+    _check_choice(solver, METHODS, f"{where} solver")
     _check_choice(sample, (SAMPLE_AFTER, SAMPLE_BEFORE), f"{where} sample")
     grid = _times(model, times, start, where)
     given = _given(model, parameters or {}, initial or {}, where)
-    equations, derivatives = compile_model(model, fixed=frozenset(given))
+    program = prepare(model, fixed=given)
+    equations = program.equations
     check_given(equations, given, where=where)
     converted = [_convert_dose(model, equations, dose, where) for dose in doses]
     schedule = expand(converted, start=start, end=float(grid[-1]), where=where)
     chosen = _select(equations, select, where)
     leaves = initial_leaves(equations, given, start=start, where=where)
     count = _batch_size(given, where)
-    runs = []
-    for k in range(count or 1):
-        one = {name: float(v if v.ndim == 0 else v[k]) for name, v in leaves.items()}
-        runs.append(
-            integrate(
-                equations,
-                derivatives,
-                leaves=one,
-                schedule=schedule,
-                times=grid,
-                tolerances=tolerances(equations, rtol=rtol, atol=atol, where=where),
-                sample=sample,
-            )
-        )
+    jobs = [
+        Job(leaves={name: float(v if v.ndim == 0 else v[k]) for name, v in leaves.items()}, schedule=schedule)
+        for k in range(count or 1)
+    ]
+    limits = tolerances(equations, rtol=rtol, atol=atol, where=where)
+    runs = solve(program, jobs, times=grid, tolerances=limits, method=solver, sample=sample).trajectories
     dataset = _label(equations, runs, grid, chosen)
     return _with_runs(dataset, model, given, single=count is None)
 
 
 def tolerances(
-    equations: Equations, *, rtol: float, atol: ArrayLike | None, where: str, max_steps: int = 500_000
+    equations: Equations, *, rtol: float, atol: ArrayLike | None, where: str, max_steps: int = 100_000
 ) -> Tolerances:
     """Return checked tolerances, one absolute tolerance per state."""
     _check_positive(rtol, f"{where} rtol", below=0.1)
@@ -267,6 +235,13 @@ def _convert_dose(model: Model, equations: Equations, dose: Dose, where: str) ->
 def _select(equations: Equations, select: Sequence[str] | None, where: str) -> tuple[str, ...]:
     chosen = tuple(select) if select is not None else equations.model.outputs
     for name in chosen:
+        if name in _OWN_NAMES:
+            raise InputError(
+                where=f"{where} select",
+                found=f"'{name}', a name that the dataset itself uses",
+                expected="another id",
+                remedy="Rename the quantity in the model.",
+            )
         if name not in equations.values:
             raise InputError(
                 where=f"{where} select",
@@ -279,8 +254,7 @@ def _select(equations: Equations, select: Sequence[str] | None, where: str) -> t
 
 def _label(equations: Equations, runs: Sequence[Trajectory], grid: FloatArray, chosen: Sequence[str]) -> xr.Dataset:
     model = equations.model
-    observed = [observe(equations, run, times=grid, select=chosen) for run in runs]
-    values = {name: np.stack([o[name] for o in observed]) for name in chosen}
+    values = observe(equations, runs, times=grid, select=chosen)
     variables = {name: describe(model, name) for name in chosen}
     dataset = trajectories(values, times=grid, time_units=model.time_unit or UNKNOWN_UNIT, variables=variables)
     messages = [failure_message(model, run.failure, where=f"run {k}") for k, run in enumerate(runs)]

@@ -1,0 +1,122 @@
+"""Rewrite a model's equations for speed: what depends on constants alone is computed once per trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from atmpsim.model.differentiate import gradients
+from atmpsim.model.equations import Equations
+from atmpsim.model.graph import TIME, Graph
+from atmpsim.model.sbml import symbol_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """Derivatives, sparse Jacobian and time derivative in a graph whose divisions by constants are products.
+
+    `invariant[node]` says that a node depends on constants alone.
+    """
+
+    graph: Graph
+    slopes: tuple[int, ...]
+    jacobian: dict[tuple[int, int], int]
+    by_time: dict[int, int]
+    invariant: dict[int, bool]
+
+
+def lower(equations: Equations) -> Lowered:
+    """Return the lowered equations of a model."""
+    source = equations.graph.copy()
+    position = {symbol_of(s): k for k, s in enumerate(equations.states)}
+    rows = gradients(source, equations.derivatives, {*position, TIME})
+    places = [(i, symbol) for i, row in enumerate(rows) for symbol in row]
+    roots = [*equations.derivatives, *(rows[i][s] for i, s in places)]
+    rewriter = _Rewriter(source, set(position))
+    nodes = rewriter.rewrite(roots)
+    count = len(equations.derivatives)
+    entries = dict(zip(places, nodes[count:], strict=True))
+    return Lowered(
+        graph=rewriter.graph,
+        slopes=tuple(nodes[:count]),
+        jacobian={(i, position[s]): n for (i, s), n in entries.items() if s != TIME},
+        by_time={i: n for (i, s), n in entries.items() if s == TIME},
+        invariant=rewriter.invariant,
+    )
+
+
+class _Rewriter:
+    """Copies expressions into a new graph, factors that are constant in front."""
+
+    def __init__(self, source: Graph, states: set[str]) -> None:
+        self.source, self.states = source, states
+        self.graph = Graph()
+        self.invariant: dict[int, bool] = {}
+
+    def rewrite(self, roots: Sequence[int]) -> list[int]:
+        made: dict[int, int] = {}
+        for node in self.source.needed(roots):
+            entry = self.source.nodes[node]
+            if entry[0] == "const":
+                made[node] = self._note(self.graph.const(float(entry[1])))  # type: ignore[arg-type]
+            elif entry[0] == "symbol":
+                made[node] = self._note(self.graph.symbol(str(entry[1])))
+            else:
+                made[node] = self._apply(str(entry[0]), [made[c] for c in self.source.children(node)])
+        return [made[r] for r in roots]
+
+    def _note(self, node: int) -> int:
+        if node not in self.invariant:
+            entry = self.graph.nodes[node]
+            if entry[0] == "symbol":
+                self.invariant[node] = entry[1] != TIME and entry[1] not in self.states
+            else:
+                self.invariant[node] = all(self.invariant[self._note(c)] for c in self.graph.children(node))
+        return node
+
+    def _apply(self, operation: str, args: list[int]) -> int:
+        if operation == "div":
+            return self._div(*args)
+        if operation == "mul":
+            return self._mul(*args)
+        return self._note(self.graph.apply(operation, *args))
+
+    def _div(self, a: int, b: int) -> int:
+        if self.graph.value(a) == 1.0:
+            return self._note(self.graph.apply("div", a, b))
+        if self.invariant[a] and self.invariant[b]:
+            return self._note(self.graph.apply("div", a, b))
+        # one reciprocal serves every quotient with the same denominator
+        return self._mul(self._div(self.graph.const(1.0), b), a)
+
+    def _mul(self, a: int, b: int) -> int:
+        self._note(a)
+        self._note(b)
+        if self.invariant[b] and not self.invariant[a]:
+            a, b = b, a
+        if self.invariant[a] == self.invariant[b]:
+            return self._mul_alike(a, b)
+        inner = self._constant_factor(b)
+        if inner is not None:
+            return self._mul(self._plain("mul", a, inner[0]), inner[1])
+        return self._plain("mul", a, b)
+
+    def _mul_alike(self, a: int, b: int) -> int:
+        if self.invariant[a]:
+            return self._plain("mul", a, b)
+        for one, other in ((a, b), (b, a)):
+            inner = self._constant_factor(one)
+            if inner is not None:
+                return self._mul(inner[0], self._mul(inner[1], other))
+        return self._plain("mul", a, b)
+
+    def _plain(self, operation: str, a: int, b: int) -> int:
+        return self._note(self.graph.apply(operation, a, b))
+
+    def _constant_factor(self, node: int) -> tuple[int, int] | None:
+        if self.graph.nodes[node][0] != "mul":
+            return None
+        a, b = self.graph.children(node)
+        if self.invariant[a] != self.invariant[b]:
+            return (a, b) if self.invariant[a] else (b, a)
+        return None

@@ -1,0 +1,61 @@
+"""A model made ready to run: its equations, and machine code that is made when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from atmpsim.compile.batch import Batch, compile_batch, goes_in_lanes
+from atmpsim.compile.llvm import Derivatives, compile_derivatives
+from atmpsim.model.equations import Equations, write_equations
+from atmpsim.model.spec import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Equations of a model with some initial values fixed by the caller, and their machine code."""
+
+    equations: Equations
+    fixed: frozenset[str]
+
+    @cached_property
+    def derivatives(self) -> Derivatives:
+        """Scalar code, for LSODA."""
+        return compile_derivatives(self.equations)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Vector code, for the batch solver."""
+        return compile_batch(self.equations, fixed=self.fixed)
+
+    @cached_property
+    def goes_in_lanes(self) -> bool:
+        """Whether the batch solver can run the model: no events, and only functions it has vector code for."""
+        return not self.equations.events and bool(self.equations.states) and goes_in_lanes(self.equations)
+
+
+def prepare(model: Model, *, fixed: Collection[str] = ()) -> Program:
+    """Return a model's program; equal models share one for the life of the process.
+
+    `fixed` are the ids whose initial value the caller gives; only those that have an initial assignment matter.
+    """
+    return _prepare(_Keyed(model), frozenset(fixed) & frozenset(model.initial_assignments))
+
+
+@lru_cache(maxsize=32)
+def _prepare(model: _Keyed, fixed: frozenset[str]) -> Program:
+    return Program(write_equations(model.model, fixed=fixed), fixed)
+
+
+class _Keyed:
+    """A model that compares by its digest."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.digest = model, model.digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)

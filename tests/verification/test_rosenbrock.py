@@ -1,0 +1,188 @@
+"""The batch solver: order, stiff classics, exact linear solutions, and independence of width, order and threads."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from atmpsim.compile.batch import Batch, compile_batch
+from atmpsim.engines.batch import integrate_batch
+from atmpsim.engines.ode import Tolerances
+from atmpsim.engines.program import prepare
+from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.start import initial_leaves
+from atmpsim.kernels import rodas5p
+from atmpsim.model.antimony import read_antimony
+from atmpsim.scenario.dosing import Dose, expand
+from atmpsim.study.simulate import simulate
+
+ROBERTSON = """
+  A' = -0.04*A + 1e4*B*C; B' = 0.04*A - 1e4*B*C - 3e7*B^2; C' = 3e7*B^2;
+  A = 1; B = 0; C = 0;
+"""
+VAN_DER_POL = "x' = v; v' = 1e3*((1 - x^2)*v) - x; x = 2; v = 0;"
+OREGONATOR = """
+  a' = 77.27*(b + a*(1 - 8.375e-6*a - b)); b' = (c - (1 + a)*b)/77.27; c' = 0.161*(a - c);
+  a = 1; b = 2; c = 3;
+"""
+HIRES = """
+  y1' = -1.71*y1 + 0.43*y2 + 8.32*y3 + 0.0007; y2' = 1.71*y1 - 8.75*y2; y3' = -10.03*y3 + 0.43*y4 + 0.035*y5;
+  y4' = 8.32*y2 + 1.71*y3 - 1.12*y4; y5' = -1.745*y5 + 0.43*y6 + 0.43*y7;
+  y6' = -280*y6*y8 + 0.69*y4 + 1.71*y5 - 0.43*y6 + 0.69*y7; y7' = 280*y6*y8 - 1.81*y7; y8' = -280*y6*y8 + 1.81*y7;
+  y1 = 1; y2 = 0; y3 = 0; y4 = 0; y5 = 0; y6 = 0; y7 = 0; y8 = 0.0057;
+"""
+# oscillates, depends on time explicitly, and uses the vector exp and pow
+FORCED = "x' = -x*y^1.5 + exp(-0.3*time) + 0.2*sin(2*time); y' = x - 0.5*y + 0.1*time; x = 1; y = 0.7; k = 1;"
+AUTONOMOUS = "x' = -x*y^1.5 + 0.3; y' = x - 0.5*y; x = 1; y = 0.7;"
+
+
+def model(body: str, name: str = "m"):
+    return read_antimony(f"model {name}\n{body}\nend", where="test")
+
+
+def attempt_once(batch: Batch, state: np.ndarray, constants: np.ndarray, time: float, step: float) -> np.ndarray:
+    """Return the trial state of one attempt in every lane, through ctypes instead of the compiled driver."""
+    memory = np.zeros(batch.layout.rows * batch.width + 8)
+    offset = (-memory.ctypes.data) % 64 // 8
+    rows = memory[offset : offset + batch.layout.rows * batch.width].reshape(-1, batch.width)
+    layout = batch.layout
+    rows[layout.time], rows[layout.step], rows[layout.rtol] = time, step, 1.0
+    rows[layout.atol : layout.atol + state.size] = 1.0
+    rows[layout.state : layout.state + state.size] = state[:, None]
+    rows[layout.constants : layout.constants + constants.size] = constants[:, None]
+    for address in (batch.code.first_slope, batch.code.attempt):
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(rows.ctypes.data)
+    trial = rows[layout.trial : layout.trial + state.size]
+    assert (trial == trial[:, :1]).all()
+    return trial[:, 0].copy()
+
+
+@pytest.mark.parametrize("body", [AUTONOMOUS, FORCED], ids=["autonomous", "explicit time"])
+def test_order_is_five(body: str) -> None:
+    program = prepare(model(body))
+    leaves = initial_leaves(program.equations, {}, start=0.0, where="test")
+    start = np.array([float(leaves[s]) for s in program.equations.states])
+    constants = np.array([float(leaves[c]) for c in program.equations.constants])
+    exact = simulate(model(body), times=[1.0], rtol=1e-13, atol=1e-15, solver="lsoda", select=["x", "y"])
+    wanted = np.array([float(exact["x"][0]), float(exact["y"][0])])
+    errors = []
+    counts = np.array([4, 8, 16])
+    for count in counts:
+        state, step = start.copy(), 1.0 / count
+        for k in range(count):
+            state = attempt_once(program.batch, state, constants, k * step, step)
+        errors.append(np.abs(state - wanted).max())
+    slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert 4.6 < slope < 5.6, errors
+
+
+def test_coefficients_are_consistent() -> None:
+    lower = np.zeros((rodas5p.STAGES, rodas5p.STAGES))
+    arguments = np.zeros_like(lower)
+    for i in range(rodas5p.STAGES):
+        lower[i, :i], arguments[i, :i] = rodas5p.C[i], rodas5p.A[i]
+    gamma = np.linalg.inv(np.eye(rodas5p.STAGES) / rodas5p.GAMMA - lower)
+    np.testing.assert_allclose((arguments @ gamma).sum(axis=1), rodas5p.NODES, atol=2e-14)
+    assert rodas5p.time_weights()[0] == pytest.approx(rodas5p.GAMMA)
+    np.testing.assert_allclose(rodas5p.time_weights()[5:], 0.0, atol=2e-14)
+
+
+CLASSICS = {
+    "Robertson": (ROBERTSON, [0.4, 4.0, 400.0, 4e4, 4e7], 1e-12),
+    "van der Pol": (VAN_DER_POL, [0.5, 1.0, 2.0], 1e-10),
+    "Oregonator": (OREGONATOR, [30.0, 120.0, 360.0], 1e-10),
+    "HIRES": (HIRES, [5.0, 100.0, 321.8122], 1e-12),
+}
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7])
+def test_stiff_classics(name: str, rtol: float) -> None:
+    body, times, smallest = CLASSICS[name]
+    found = simulate(model(body), times=times, rtol=rtol, atol=smallest * 1e2)
+    exact = simulate(model(body), times=times, rtol=1e-12, atol=smallest * 1e-3, solver="lsoda")
+    assert int(found["status"]) == 0
+    for variable in (v for v in found if v not in ("status", "message")):
+        peak = float(np.abs(exact[variable]).max())
+        assert float(np.abs(found[variable] - exact[variable]).max()) < 100 * rtol * peak, variable
+
+
+def test_linear_chain_against_the_matrix_exponential() -> None:
+    rates = np.array([3.0, 0.5, 40.0, 0.02])
+    body = "".join(f"s{k}' = {'' if k == 0 else f'{rates[k - 1]}*s{k - 1}'} - {rates[k]}*s{k};" for k in range(4))
+    found = simulate(model(body + "s0 = 5; s1 = 0; s2 = 1; s3 = 0;"), times=[0.1, 1.0, 20.0], rtol=1e-10)
+    matrix = np.diag(-rates) + np.diag(rates[:-1], -1)
+    for k, time in enumerate((0.1, 1.0, 20.0)):
+        exact = expm(matrix * time) @ [5.0, 0.0, 1.0, 0.0]
+        np.testing.assert_allclose([float(found[f"s{j}"][k]) for j in range(4)], exact, rtol=2e-8, atol=1e-10)
+
+
+def test_moieties_of_random_mass_action_networks_are_conserved() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(5):
+        size = int(rng.integers(3, 9))
+        pairs = [(int(a), int(b)) for a, b in rng.integers(0, size, (3 * size, 2)) if a != b]
+        arrows = "".join(f"R{i}: s{a} => s{b}; {10 ** rng.uniform(-2, 3)}*s{a};" for i, (a, b) in enumerate(pairs))
+        starts = "".join(f"s{k} = {rng.uniform(0, 10)};" for k in range(size))
+        species = f"species {', '.join(f's{k}' for k in range(size))};"
+        found = simulate(model(species + arrows + starts), times=np.linspace(0, 50, 11), rtol=1e-6)
+        total = sum(found[f"s{k}"] for k in range(size))
+        np.testing.assert_allclose(total, float(total[0]), rtol=1e-11)
+
+
+def batch_of(width: int, *, order: slice, threads: int) -> np.ndarray:
+    forced = model(FORCED.replace("-0.5", "-k*0.5") + "z' = piecewise(1, time > 3.3, 0) - z; z = 0;")
+    program = prepare(forced)
+    rng = np.random.default_rng(5)
+    base = {k: float(v) for k, v in initial_leaves(program.equations, {}, start=0.0, where="t").items()}
+    leaves = [{**base, "x": float(x), "k": float(k)} for x, k in rng.uniform(0.5, 2.0, (300, 2))][order]
+    schedule = expand(
+        [Dose(into="x", amount=1.0, time=1.0, every=2.0, count=3), Dose(into="y", amount=2.0, time=0.5, duration=1.5)],
+        start=0.0, end=8.0, where="t",
+    )  # fmt: skip
+    trajectories, failed = integrate_batch(
+        program.equations, compile_batch(program.equations, width=width), leaves=leaves,
+        schedules=[schedule] * len(leaves), times=np.linspace(0, 8, 17),
+        tolerances=Tolerances(rtol=1e-5, atol=np.full(3, 1e-9)), threads=threads,
+    )  # fmt: skip
+    assert not failed
+    return np.stack([t.states for t in trajectories])[order]
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 16])
+def test_bits_do_not_depend_on_width_order_or_threads(width: int) -> None:
+    reference = batch_of(4, order=slice(None), threads=1)
+    assert (batch_of(width, order=slice(None, None, -1), threads=2) == reference).all()
+
+
+def test_doses_and_switches_as_by_lsoda() -> None:
+    found = batch_of(4, order=slice(None), threads=1)[0]
+    forced = model(FORCED.replace("-0.5", "-k*0.5") + "z' = piecewise(1, time > 3.3, 0) - z; z = 0;")
+    x, k = np.random.default_rng(5).uniform(0.5, 2.0, (300, 2))[0]
+    exact = simulate(
+        forced, times=np.linspace(0, 8, 17), parameters={"k": k}, initial={"x": x}, rtol=1e-11, solver="lsoda",
+        doses=[Dose(into="x", amount=1.0, time=1.0, every=2.0, count=3),
+               Dose(into="y", amount=2.0, time=0.5, duration=1.5)],
+        select=["x", "y", "z"],
+    )  # fmt: skip
+    np.testing.assert_allclose(found, np.stack([exact[v] for v in ("x", "y", "z")], axis=1), rtol=2e-4, atol=1e-6)
+
+
+def test_what_fails_is_run_again_by_lsoda_and_counted() -> None:
+    program = prepare(model("x' = -1e5*(x - cos(time)); x = 3;"))
+    leaves = {k: float(v) for k, v in initial_leaves(program.equations, {}, start=0.0, where="t").items()}
+    job = Job(leaves=leaves, schedule=expand([], start=0.0, end=10.0, where="t"))
+    few = Tolerances(rtol=1e-9, atol=np.array([1e-12]), max_steps=3)
+    solved = solve(program, [job], times=np.array([1.0]), tolerances=few)
+    assert solved.fallbacks == (0,)
+    assert solved.trajectories[0].failure is not None  # LSODA has the same limit of steps
+
+
+def test_explosion_is_a_failure_with_a_name() -> None:
+    with pytest.warns(RuntimeWarning, match="state 'x'"):
+        found = simulate(model("x' = x^2; x = 1;"), times=[0.5, 2.0])
+    assert int(found["status"]) != 0
+    assert np.isnan(found["x"][1])
