@@ -18,10 +18,11 @@ import numpy as np
 import roadrunner
 from numpy.typing import NDArray
 
-from atmpsim.engines.ode import Tolerances, integrate
+from atmpsim.engines.lsoda import integrate
 from atmpsim.engines.program import Program, prepare
 from atmpsim.engines.solve import Job, solve
 from atmpsim.engines.start import initial_leaves
+from atmpsim.engines.trajectory import Tolerances
 from atmpsim.scenario.dosing import breakpoints, expand
 from benchmarks._workloads import Workload, workloads
 

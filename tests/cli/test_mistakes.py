@@ -186,6 +186,11 @@ AMOUNTS = {
     "amount-words": (edit(AMOUNT, '"two million cells"'), f"{DOSE} amount", "'two million cells'",
                      "a number with its unit", "Write it like '2e6 cell/kg'"),
     "amount-infinite": (edit(AMOUNT, '"1e400 cell"'), f"{DOSE} amount", "'1e400 cell'", "a finite number", ""),
+    # 9**9**9 has 369 million digits
+    "amount-tower": (edit(AMOUNT, '"1 cell**9**9**9"'), f"{DOSE} amount", "'1 cell**9**9**9'", "powers of at most 99",
+                     "1 m^2"),
+    "amount-lines": (edit(AMOUNT, '"1 cell\\n2 cell"'), f"{DOSE} amount", "a text of 13 characters", "with its unit",
+                     "on one line"),
     "amount-list": (edit(AMOUNT, "[1, 2]"), "tiny.toml [[dose]] 1 amount", "[1, 2]", "in quotes", 'amount = "1 cell"'),
     "amount-volume": (edit(AMOUNT, '"2e6 cell/L"'), f"{DOSE} amount", "2000000.0 cell/L", "in cell", "Give it in cell"),
     "amount-surface": (edit(AMOUNT, '"2e6 cell/m^2"'), f"{DOSE} amount", "'2e6 cell/m^2', a dose per body surface",
@@ -269,6 +274,8 @@ ARMS = {
     "arm-solver": (add(f'{ARM}set = {{ "solver.rtol" = 1e-3 }}'), "tiny.toml arm 'a' set 'solver.rtol'",
                    "another solver", "dose.…, initial.…", "a second scenario"),
     "two-arms-of-one-name": (add(ARM + ARM), "tiny.toml [[arm]]", "two arms called 'a'", "names that differ", "Rename"),
+    "arm-name-of-two-lines": (add('[[arm]]\nname = "a\\nb"'), "tiny.toml [[arm]]", "control characters",
+                              "a name for the arm", "name ="),
     "arm-without-name": (add('[[arm]]\ndrop = ["product"]'), "tiny.toml [[arm]] 1", "no 'name'", "the key 'name'",
                          "Add"),
 }  # fmt: skip
@@ -303,7 +310,7 @@ OUTPUTS = {
     "rtol-text": (add('[solver]\nrtol = "tight"'), "tiny.toml [solver] rtol", "'tight'", "a number", "without quotes"),
     "atol-infinite": (add("[solver]\natol = inf"), "tiny.toml [solver] atol", "inf", "a finite number", ""),
     "steps-zero": (add("[solver]\nmax_steps = 0"), "tiny.toml [solver] max_steps", "0", "a number above 0", ""),
-    "method": (add('[solver]\nmethod = "lsodar"'), "tiny.toml [solver] method", "'lsodar'", "'lsoda'", "'lsoda'?"),
+    "method": (add('[solver]\nmethod = "lsodar"'), "tiny.toml [solver] method", "'lsodar'", "lsoda", "'lsoda'?"),
 }  # fmt: skip
 VALUES = {
     "parameter-near": (add('[parameters]\ndeth_rate = "1 1/d"'), "tiny.toml [parameters]", "'deth_rate'",

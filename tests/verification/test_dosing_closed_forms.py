@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from atmpsim.engines.ode import observe
 from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import METHODS, Job, solve
 from atmpsim.engines.start import initial_leaves
+from atmpsim.engines.trajectory import observe
 from atmpsim.model.antimony import read_antimony
 from atmpsim.scenario.dosing import Dose, expand
 from atmpsim.study.run import run

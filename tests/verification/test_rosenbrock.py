@@ -10,10 +10,10 @@ from scipy.linalg import expm
 
 from atmpsim.compile.batch import Batch, compile_batch
 from atmpsim.engines.batch import integrate_batch
-from atmpsim.engines.ode import Tolerances
 from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import Job, solve
 from atmpsim.engines.start import initial_leaves
+from atmpsim.engines.trajectory import Tolerances
 from atmpsim.kernels import rodas5p
 from atmpsim.model.antimony import read_antimony
 from atmpsim.scenario.dosing import Dose, expand

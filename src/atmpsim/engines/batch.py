@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from atmpsim.compile.batch import Batch
 from atmpsim.engines.actions import plan_actions, table
-from atmpsim.engines.ode import Tolerances, Trajectory
 from atmpsim.engines.timing import resolution
+from atmpsim.engines.trajectory import Tolerances, Trajectory
 from atmpsim.kernels.rosenbrock import OK, Limits, advance
 from atmpsim.model.equations import Equations
 from atmpsim.model.sbml import symbol_of

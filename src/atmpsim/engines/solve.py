@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.engines.ode import Tolerances, Trajectory, integrate
 from atmpsim.engines.program import Program
+from atmpsim.engines.trajectory import Tolerances, Trajectory
 from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
 
 METHODS = ("rosenbrock", "lsoda")
@@ -53,6 +53,8 @@ def solve(
     """
 
     def scalar(job: Job) -> Trajectory:
+        from atmpsim.engines.lsoda import integrate  # SciPy's integrators take half a second to import
+
         return integrate(
             program.equations,
             program.derivatives,

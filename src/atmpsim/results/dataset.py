@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from atmpsim.engines.ode import Status
+from atmpsim.engines.trajectory import Status
 from atmpsim.results.variables import Variable
 
 FloatArray = NDArray[np.float64]

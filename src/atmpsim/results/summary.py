@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+_WORDS = {
+    "time_of_peak": "time of peak",
+    "auc": "area under the curve",
+    "time_above_lod": "time above limit of detection",
+}
+
 
 def summarise(trajectories: xr.Dataset, metrics: Sequence[tuple[str, str]]) -> xr.Dataset:
     """Return one variable `<id>.<metric>` per wanted metric over the dimension `run`; NaN for failed runs.
@@ -34,7 +40,7 @@ def summarise(trajectories: xr.Dataset, metrics: Sequence[tuple[str, str]]) -> x
         values = _METRICS[metric](np.asarray(variable.values, dtype=np.float64), times, limit)
         attributes = {
             "units": _units(str(variable.attrs["units"]), unit_of_time, metric),
-            "long_name": f"{variable.attrs['long_name']}: {metric.replace('_', ' ').replace('lod', 'limit of detection')}",
+            "long_name": f"{variable.attrs['long_name']}: {_WORDS.get(metric, metric)}",
         }
         made[f"{name}.{metric}"] = ("run", values, attributes)
     return xr.Dataset(made)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +20,9 @@ _TABLE_TYPES = ("model_type", "model_attributes_type", "dict_type")
 _LISTED = ("dose", "arm")
 _TEXT, _QUANTITY = "a text in quotes", "a number with its unit, in quotes"
 _KEEP = "'outputs', 'all' or a list of ids"
+
+# beyond it, repeating a number in an example helps nobody
+_SENSIBLE = 1e100
 
 Part = str | int
 
@@ -129,7 +131,7 @@ def _list_wanted(key: str, value: Any) -> tuple[str, str]:
 
 
 def _text_wanted(key: str, value: Any, path: Sequence[Part]) -> tuple[str, str]:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _SENSIBLE
     unit = UNITS.get(str(path[1]) if len(path) > 2 and path[1] == "flows" else key)
     if unit is None and path[0] not in ("parameters", "initial"):
         return _TEXT, f'Write {key} = "{value}".' if number else ""

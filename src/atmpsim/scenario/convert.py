@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pint
 
 _LONGEST = 100
+_TOWER = re.compile(r"(\*\*|\^)(\s*[-+(]?\s*\d{3}|[^A-Za-z]*(\*\*|\^))")
 _BARE = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -70,6 +71,9 @@ def check_text(text: str, *, where: str) -> None:
     if len(text) > _LONGEST or not text.isprintable():
         found = f"a text of {len(text)} characters, {text[:20]!r}"
         raise UnitError(where=where, found=found, expected="a number with its unit", remedy="Write it on one line.")
+    if _TOWER.search(text):  # 9**9**9 would keep the machine busy for good
+        raise UnitError(where=where, found=f"'{text}'", expected="a unit with powers of at most 99",
+                        remedy="Write it like '1 m^2'.")  # fmt: skip
 
 
 def is_bare(text: str) -> bool:

@@ -109,7 +109,8 @@ def read_dosing_table(
 
     Examples
     --------
-    >>> table = read_dosing_table("ID,TIME,AMT,CMT,ADDL,II\\n1,0,2e6,blood,5,7\\n", name="d.csv", states=["blood", "lung"])
+    >>> text = "ID,TIME,AMT,CMT,ADDL,II\\n1,0,2e6,blood,5,7\\n"
+    >>> table = read_dosing_table(text, name="d.csv", states=["blood", "lung"])
     >>> dose = table["1"].doses[0]
     >>> dose.into, dose.amount, dose.every, dose.count
     ('blood', 2000000.0, 7.0, 6)

@@ -232,8 +232,9 @@ def _refuse_other_schemas(raw: Raw, where: str) -> None:
 
 def _check_names(names: Sequence[str], where: str, what: str) -> None:
     for name in names:
-        if not name.strip():
-            raise ScenarioError(where=where, found="an empty name", expected=f"a name for the {what}",
+        if not name.strip() or not name.isprintable():
+            found = "a name with control characters" if name.strip() else "an empty name"
+            raise ScenarioError(where=where, found=found, expected=f"a name for the {what}",
                                 remedy='Write name = "…".')  # fmt: skip
         if names.count(name) > 1:
             raise ScenarioError(where=where, found=f"two {what}s called '{name}'", expected="names that differ",

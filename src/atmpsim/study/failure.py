@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atmpsim.engines.ode import Failure, Status
+from atmpsim.engines.trajectory import Failure, Status
 from atmpsim.model.spec import Model
 
 _WHY = {

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from atmpsim.engines.ode import Status, Trajectory, observe
 from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import Job, solve
 from atmpsim.engines.start import initial_leaves
+from atmpsim.engines.trajectory import Status, Trajectory, observe
 from atmpsim.model.equations import Equations
 from atmpsim.results.dataset import statuses, trajectories
 from atmpsim.results.provenance import provenance, root_attributes
-from atmpsim.results.store import check_target, on_grid, open_results, write
+from atmpsim.results.store import check_target, on_grid, write
 from atmpsim.results.summary import summarise
 from atmpsim.results.variables import UNKNOWN_UNIT, describe
 from atmpsim.scenario.reader import Inputs, load_inputs
@@ -70,7 +70,6 @@ def run(
     tree = execute(table, inputs, progress=progress)
     if target is not None:
         write(tree, target)
-        return open_results(target)
     return on_grid(tree)
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from atmpsim.engines.ode import Status, Tolerances, Trajectory, observe
 from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import METHODS, Job, solve
 from atmpsim.engines.start import check_given, initial_leaves
+from atmpsim.engines.trajectory import Status, Tolerances, Trajectory, observe
 from atmpsim.errors import InputError, ModelError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
 from atmpsim.model.library import load_model

@@ -7,68 +7,25 @@ Stat Comput 4:136, doi:10.1137/0904010.
 
 from __future__ import annotations
 
-import enum
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import LSODA
 
 from atmpsim.compile.llvm import Derivatives
 from atmpsim.engines.timing import Firing, firings, one_time, resolution, switch_times, switch_values
+from atmpsim.engines.trajectory import Failure, FloatArray, Status, Tolerances, Trajectory
 from atmpsim.model.equations import Equations
 from atmpsim.model.evaluate import evaluate
 from atmpsim.model.graph import TIME
 from atmpsim.model.sbml import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule, breakpoints
 
-FloatArray = NDArray[np.float64]
-
-
 # LSODA may begin a stiff stretch with a few steps too small to advance time; at a pole it takes them for ever
 _STUCK_STEPS = 200
-
-
-class Status(enum.IntEnum):
-    """How a run ended."""
-
-    OK = 0
-    NOT_FINITE = 1
-    STEP_LIMIT = 2
-    STEP_UNDERFLOW = 3
-    SOLVER_FAILED = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerances:
-    """Relative tolerance, absolute tolerance per state (in its unit), and the most steps of one run."""
-
-    rtol: float
-    atol: FloatArray
-    max_steps: int = 100_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """Where a run stopped: the time, the worst state and its value, and why."""
-
-    status: Status
-    time: float
-    state: str
-    value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trajectory:
-    """States (time, state) and constants (time, constant) at the sample times; NaN from a failure on."""
-
-    states: FloatArray
-    constants: FloatArray
-    steps: int
-    failure: Failure | None = None
 
 
 def integrate(
@@ -269,20 +226,3 @@ class _Recorder:
 
     def trajectory(self, steps: int, failure: Failure | None) -> Trajectory:
         return Trajectory(states=self.states, constants=self.constants, steps=steps, failure=failure)
-
-
-def observe(
-    equations: Equations, trajectories: Sequence[Trajectory], *, times: FloatArray, select: Sequence[str]
-) -> dict[str, FloatArray]:
-    """Return the values (run, time) of the selected ids (`S` an amount, `[S]` a concentration); NaN after failures."""
-    states = np.stack([t.states for t in trajectories])
-    constants = np.stack([t.constants for t in trajectories])
-    symbols: dict[str, ArrayLike] = {TIME: times}
-    symbols |= {symbol_of(s): states[:, :, k] for k, s in enumerate(equations.states)}
-    symbols |= {symbol_of(c): constants[:, :, k] for k, c in enumerate(equations.constants)}
-    values = evaluate(equations.graph, [equations.values[s] for s in select], symbols)
-    failed = np.isnan(states).any(axis=2) & np.array([[t.failure is not None] for t in trajectories])
-    return {
-        name: np.where(failed, np.nan, np.broadcast_to(value, failed.shape))
-        for name, value in zip(select, values, strict=True)
-    }
