@@ -152,10 +152,9 @@ def interrupt(*arguments, **options):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("place", ["atmpsim.study.run.integrate", "atmpsim.results.store.os.rename"])
+@pytest.mark.parametrize("place", ["atmpsim.study.run.solve", "atmpsim.results.store.os.rename"])
 @pytest.mark.parametrize("old", [False, True], ids=["new", "replacing"])
 def test_interrupt(folder, command, monkeypatch, request, place, old):
-    monkeypatch.setattr(signal, "raise_signal", signal.raise_signal)
     before = digest(open_results(request.getfixturevalue("stored"))) if old else None
     if not old and place.endswith("rename"):
         place = "atmpsim.results.store.os.replace"

@@ -67,4 +67,5 @@ def test_metrics_by_hand(name, wanted, unit):
     np.testing.assert_allclose(made.values, wanted, rtol=1e-14)
     assert made.dims == ("run",)
     assert made.attrs["units"] == unit
-    assert made.attrs["long_name"] == f"cells: {name.replace('_', ' ').replace('lod', 'limit of detection')}"
+    words = name.replace("_", " ").replace("lod", "limit of detection").replace("auc", "area under the curve")
+    assert made.attrs["long_name"] == f"cells: {words}"

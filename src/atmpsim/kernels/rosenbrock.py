@@ -165,7 +165,8 @@ def advance(code, rows, actions, limits, workspace, initial, constants, times, s
             counts[k] += 1
             error = np.sqrt(workspace[rows.error * width + lane] / max(size, 1))
             growth = workspace[rows.growth * width + lane]
-            if error <= 1.0 and growth < 1e12:
+            exhausted = counts[k] > limits.attempts
+            if error <= 1.0 and growth < 1e12 and not exhausted:
                 reached = time[lane] + step[lane]
                 if at_stop[lane]:
                     reached = limits.end
@@ -197,7 +198,7 @@ def advance(code, rows, actions, limits, workspace, initial, constants, times, s
                 finite = error < 1e30
                 step[lane] *= max(0.2, 0.9 * error**-0.2) if finite and error > 1.0 else 0.1
                 failed = OK
-                if counts[k] > limits.attempts:
+                if exhausted:
                     failed = STEP_LIMIT
                 elif step[lane] < 1e-14 * max(abs(time[lane]), 1e-3):
                     failed = STEP_UNDERFLOW if finite else NOT_FINITE
