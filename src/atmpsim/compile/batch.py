@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from atmpsim.compile import object_cache
+from atmpsim import cache
 from atmpsim.compile.attempt import AttemptWriter
 from atmpsim.compile.lanes import UNSUPPORTED, Emitter, Layout, plan_layout
 from atmpsim.compile.llvm import compile_object, load_object
@@ -16,6 +19,8 @@ from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
 from atmpsim.kernels.rosenbrock import Code, Rows
 from atmpsim.model.equations import Equations
+
+_KIND = "objects"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +59,11 @@ def compile_batch(equations: Equations, *, fixed: Collection[str] = (), width: i
         Trajectories side by side; chosen for the CPU and the size of the model by default.
     """
     width = width or vector_width(len(equations.states))
-    name = object_cache.key(equations.model.digest, ",".join(sorted(fixed)), str(width))
-    stored = object_cache.load(name)
+    name = cache.key(_fingerprint(), equations.model.digest, ",".join(sorted(fixed)), str(width))
+    stored = cache.load(_KIND, name)
     if stored is None:
         layout, code = _compile(equations, width)
-        object_cache.store(name, json.dumps(asdict(layout)).encode() + b"\n" + code)
+        cache.store(_KIND, name, json.dumps(asdict(layout)).encode() + b"\n" + code)
     else:
         head, _, code = stored.partition(b"\n")
         layout = Layout(**json.loads(head))
@@ -66,6 +71,15 @@ def compile_batch(equations: Equations, *, fixed: Collection[str] = (), width: i
     addresses = Code(*(engine.get_function_address(function) for function in Code._fields))
     rows = Rows(**{part: getattr(layout, part) for part in Rows._fields if part != "width"}, width=width)
     return Batch(code=addresses, rows=rows, layout=layout, width=width, _engine=engine)
+
+
+@functools.cache
+def _fingerprint() -> str:
+    """Return the digest of what code depends on besides the model: our sources, versions and this CPU."""
+    package = Path(__file__).parents[1]
+    sources = [p for part in ("compile", "kernels", "model") for p in sorted((package / part).glob("*.py"))]
+    cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    return cache.key(cpu, version("llvmlite"), *(p.read_text(encoding="utf-8") for p in sources))
 
 
 def _compile(equations: Equations, width: int) -> tuple[Layout, bytes]:
