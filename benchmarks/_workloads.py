@@ -29,6 +29,7 @@ class Workload:
     varied: Mapping[str, float]
     sigma: float
     left_out: tuple[str, ...] = ()
+    floor: float = 0.0  # states whose peak is below this do not count: less than a cell or particle is nothing
     inflow_parameter: str = ""  # where a peer without infusions is given the rate
 
     def draw(self, count: int) -> dict[str, FloatArray]:
@@ -50,7 +51,9 @@ def _shipped(name: str, dose: Dose, end: float) -> Workload:
     model = load_model(name)
     # what the model declares as log-normal between subjects
     varied = {k: p.value for k, p in model.parameters.items() if p.distribution.startswith("lognormal") and p.value}
-    return Workload(name=name, model=model, times=np.linspace(0, end, 51), doses=(dose,), varied=varied, sigma=0.2)
+    return Workload(
+        name=name, model=model, times=np.linspace(0, end, 51), doses=(dose,), varied=varied, sigma=0.2, floor=1.0
+    )
 
 
 def _described(name: str, entry: Mapping) -> Workload:

@@ -94,6 +94,23 @@ def _log_internal(error: Exception, arguments: Sequence[str]) -> str:
     )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from atmpsim.results.provenance import package_version
+
+        typer.echo(f"atmpsim {package_version('atmpsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Simulate cell and gene therapies from the vial to the clinical endpoint."""
+
+
 @app.command()
 def run(
     scenario: Scenario,

@@ -65,6 +65,7 @@ percent = 0.01
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL)
 _UNIT_TEXT = re.compile(r"[A-Za-z_][\w\s*/^().+-]*|1\s*/\s*[\w\s*/^().+-]+")
+_TOWER = re.compile(r"(\*\*|\^)[\s(+-]*\d+(\d|[\s)]*(\*\*|\^))")  # powers of powers, and powers above 9
 _ASCII = str.maketrans({"µ": "u", "μ": "u", "·": "*", "²": "^2", "³": "^3"})
 
 
@@ -105,11 +106,12 @@ def parse_unit(text: str, *, where: str) -> pint.Unit:
     if wanted == "%":
         return registry().percent
     unknown = [w for w in re.findall(r"[A-Za-z_]\w*|%", wanted) if w not in known_units()]
-    if unknown or "//" in wanted or not _UNIT_TEXT.fullmatch(wanted):
-        word = unknown[0] if unknown else text
-        remedy = did_you_mean(word, known_units()) or f"Known units: {', '.join(known_units())}."
-        raise UnitError(where=where, found=f"the unit '{word}'", expected="a known unit", remedy=remedy)
+    if unknown:
+        remedy = did_you_mean(unknown[0], known_units()) or f"Known units: {', '.join(known_units())}."
+        raise UnitError(where=where, found=f"the unit '{unknown[0]}'", expected="a known unit", remedy=remedy)
     try:
+        if "//" in wanted or _TOWER.search(wanted) or not _UNIT_TEXT.fullmatch(wanted):
+            raise ValueError(wanted)
         return registry().Unit(wanted.replace("1/", "dimensionless/", 1) if wanted.startswith("1") else wanted)
     except Exception as error:  # pint raises many kinds here, tokenizer errors among them
         raise UnitError(

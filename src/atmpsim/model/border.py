@@ -1,49 +1,32 @@
-"""The one door through which user files enter: whatever would crash, hang or fool a library is refused here, by name.
-
-libSBML and antimony are C++: on hostile input they end the process or never return, and no Python error is possible.
-So a file passes three steps before either sees it: `read_text` opens it, `check_xml` or `check_antimony` looks at it.
-The SBML that antimony returns passes `check_xml` too, because a short Antimony text can ask for a huge formula.
-
-The limits stand where they are enforced, each with what was observed without it (antimony 3.3.0, libSBML 5.21.2,
-8 MB stack, 2-core x86-64).
-"""
+"""The border for text files from strangers: what is opened, how much of it, and what no library may see."""
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 import stat
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers import expat
 
 from atmpsim.errors import InputError, ModelError, did_you_mean
-from atmpsim.model.border_antimony import check_antimony
-from atmpsim.model.border_xml import XmlHead, check_xml
 
-__all__ = ["XmlHead", "check_antimony", "check_xml", "read_text"]
-
-# The largest of the SBML files shipped with the BioModels collection stay below 50 MB; all of a file is held in memory.
 MAX_BYTES = 50_000_000
-# Names looked at for the hint after a missing file, so that a folder of a million files does not delay the message.
-MAX_SIBLINGS = 2_000
+MAX_DEPTH = 200  # libSBML and libantimony crash the process on formulas nested some thousand deep
+MAX_OPERATORS = 1000  # libantimony turns a chain of these into a tree as deep as the chain, and crashes at 5000
+MAX_STATEMENT = 200_000  # characters; libantimony's time grows with the square of some statements
 
-_SPECIAL = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe (FIFO)"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a character device"),
-    (stat.S_ISBLK, "a block device"),
-)
-# Longer marks first: the UTF-32 mark begins with the UTF-16 one.
-_FOREIGN = (
-    (b"\xff\xfe\x00\x00", "UTF-32 text", "Save the file as UTF-8."),
-    (b"\x00\x00\xfe\xff", "UTF-32 text", "Save the file as UTF-8."),
-    (b"\xff\xfe", "UTF-16 text", "Save the file as UTF-8."),
-    (b"\xfe\xff", "UTF-16 text", "Save the file as UTF-8."),
-    (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
-    (b"PK\x03\x04", "a ZIP or OMEX archive", "Unpack it first and name the file inside."),
-)
-_UTF8_MARK = b"\xef\xbb\xbf"
+_OPENS_ANTIMONY_QUOTE = re.compile(r"```|\"|/\*|//|#")
+_CLOSES_QUOTE = {"```": "```", '"': '"', "/*": "*/", "//": "\n", "#": "\n"}
+_NESTING_OPERATORS = re.compile(r"[-/^!%&|<>=]")
+
+
+@dataclass(frozen=True)
+class XmlHead:
+    """The name of an XML document's root element, and the namespaces declared on it."""
+
+    root: str
+    namespaces: tuple[str, ...]
 
 
 def read_text(
@@ -53,132 +36,195 @@ def read_text(
     error: type[InputError] = ModelError,
     max_bytes: int = MAX_BYTES,
 ) -> str:
-    """Return the text of a user's file, or say in one sentence why it cannot be read.
+    """Return the text of a UTF-8 file; a byte order mark is stripped.
 
     Parameters
     ----------
-    path
-        The file. Only regular files are opened: a pipe or a device could block or never end.
     where
-        How messages call the file; by default its path.
+        What messages call the file; its name by default.
     error
-        The error class to raise, so that a broken scenario is a `ScenarioError`.
-    max_bytes
-        Largest accepted size (byte), checked before opening and again while reading.
-
-    Returns
-    -------
-    str
-        The decoded UTF-8 text, without a byte-order mark; line ends are left as they are.
+        The class of error to raise.
 
     Raises
     ------
     InputError
-        Of the given class: missing, not a regular file, empty, too large, unreadable, not UTF-8, or not text.
-
-    Examples
-    --------
-    >>> read_text("no/such/model.ant")
-    Traceback (most recent call last):
-    atmpsim.errors.ModelError: no/such/model.ant: found no folder 'no/such', expected an existing text file. ...
+        If it is missing, no regular file, empty, too large, unreadable, or not text in UTF-8.
     """
-    door = _Door(Path(path), where=where if where is not None else str(path), error=error, max_bytes=max_bytes)
-    return _decode(door.read(), door)
+    file = Path(path)
+    name = where or file.name or str(path)
 
+    def refuse(found: str, expected: str, remedy: str = "", place: str = name) -> InputError:
+        return error(where=place, found=found, expected=expected, remedy=remedy)
 
-class _Door:
-    """One file on its way in, with the words for its messages."""
-
-    def __init__(self, path: Path, *, where: str, error: type[InputError], max_bytes: int) -> None:
-        self.path, self.where, self.error, self.max_bytes = path, where, error, max_bytes
-
-    def refuse(self, found: str, remedy: str, *, expected: str = "a UTF-8 text file") -> InputError:
-        return self.error(where=self.where, found=found, expected=expected, remedy=remedy)
-
-    def read(self) -> bytes:
-        try:
-            self._check(os.stat(self.path))
-            # Not blocking: between the check and this line the file may have become a pipe without a writer.
-            handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-            with os.fdopen(handle, "rb", buffering=0) as file:
-                self._check(os.fstat(handle))
-                return self._drain(file)
-        except OSError as problem:
-            raise self._explain(problem) from None
-        except ValueError:
-            raise self.refuse("a NUL character in the file name", "Check the name.", expected="a file name") from None
-
-    def _check(self, status: os.stat_result) -> None:
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise refuse("a directory", "a text file", "Name the file in it.")
         if not stat.S_ISREG(status.st_mode):
-            kind = next((words for test, words in _SPECIAL if test(status.st_mode)), "a special file")
-            raise self.refuse(kind, "Name the file itself.", expected="a regular text file")
-        if status.st_size == 0:
-            raise self.refuse("an empty file (0 byte)", "Check that it was saved or copied completely.")
-        if status.st_size > self.max_bytes:
-            raise self._too_large(f"{status.st_size:,} bytes")
-
-    def _drain(self, file) -> bytes:
-        """Read to the end, but never more than the limit: the file may grow while we read, or lie about its size."""
-        data = bytearray()
-        while chunk := file.read(min(1 << 20, self.max_bytes + 1 - len(data))):
-            data += chunk
-            if len(data) > self.max_bytes:
-                raise self._too_large("a file that grew while it was read")
-        if not data:
-            raise self.refuse("a file that became empty while it was read", "Check that nothing else writes to it.")
-        return bytes(data)
-
-    def _too_large(self, found: str) -> InputError:
-        remedy = "Split it, or remove what the model does not need (layouts, annotations)."
-        return self.refuse(found, remedy, expected=f"at most {self.max_bytes:,} bytes")
-
-    def _explain(self, problem: OSError) -> InputError:
-        if problem.errno in (errno.ENOENT, errno.ENOTDIR):
-            return self._missing()
-        if problem.errno in (errno.EACCES, errno.EPERM):
-            return self.refuse("a file you may not read (permission denied)", "Change its permissions or its owner.")
-        if problem.errno == errno.ELOOP:
-            return self.refuse("a symbolic link that points to itself", "Name the file itself.")
-        reason = problem.strerror or type(problem).__name__
-        return self.refuse(f"a file that cannot be read ({reason})", "Copy it to a local disk and try again.")
-
-    def _missing(self) -> InputError:
-        parent = self.path.parent
-        if not parent.is_dir():
-            found, remedy = f"no folder '{parent}'", "Check the path."
-        elif self.path.is_symlink():
-            found, remedy = "a symbolic link to a file that does not exist", "Restore the file it points to."
-        else:
-            found = f"no file '{self.path.name}' in '{parent}'"
-            remedy = did_you_mean(self.path.name, _siblings(parent)) or "Check the name."
-        return self.refuse(found, remedy, expected="an existing text file")
+            raise refuse("a device or pipe", "a regular text file")
+        if status.st_size > max_bytes:
+            raise refuse(f"{status.st_size} bytes", f"at most {max_bytes}", "Split it, or take out annotations.")
+        with file.open("rb") as stream:
+            raw = stream.read(max_bytes + 1)  # the file may have grown
+    except FileNotFoundError:
+        raise refuse("no such file", f"a file at {file}", _near(file)) from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise refuse(f"a file that cannot be read ({reason})", "a readable file") from None
+    if not raw:
+        raise refuse("an empty file (0 bytes)", "some text")
+    if len(raw) > max_bytes:
+        raise refuse(f"more than {max_bytes} bytes", f"at most {max_bytes}")
+    return _decode(raw, name, error)
 
 
-def _siblings(folder: Path) -> list[str]:
+def _near(file: Path) -> str:
     try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in islice(entries, MAX_SIBLINGS)]
+        return did_you_mean(file.name, [p.name for p in file.parent.iterdir()])
     except OSError:
-        return []
+        return f"There is no folder '{file.parent}' either."
 
 
-def _decode(data: bytes, door: _Door) -> str:
-    for mark, kind, remedy in _FOREIGN:
-        if data.startswith(mark):
-            raise door.refuse(kind, remedy)
-    data = data.removeprefix(_UTF8_MARK)
-    if not data:
-        raise door.refuse("nothing but a byte-order mark", "Check that it was saved or copied completely.")
-    if (offset := data.find(b"\0")) >= 0:
-        remedy = "It looks like a binary file, or like UTF-16 without its mark; save it as UTF-8 text."
-        raise door.refuse(f"a NUL byte at byte {offset} (line {_line(data, offset)})", remedy)
+def _decode(raw: bytes, name: str, error: type[InputError]) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise error(where=name, found="text in UTF-16", expected="text in UTF-8", remedy="Save it as UTF-8.")
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        raise error(where=f"{name} line {line}", found="a NUL byte, as in a binary file", expected="text in UTF-8")
     try:
-        return data.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        place = f"byte {problem.start} (line {_line(data, problem.start)})"
-        found = f"0x{data[problem.start]:02x} at {place}, which is not UTF-8"
-    raise door.refuse(found, "Save the file as UTF-8; it may be Latin-1 or Windows-1252.")
+        line = raw.count(b"\n", 0, problem.start) + 1
+        raise error(
+            where=f"{name} line {line}",
+            found=f"bytes that are not UTF-8 (at byte {problem.start})",
+            expected="text in UTF-8",
+            remedy="Save it as UTF-8.",
+        ) from None
 
 
-def _line(data: bytes, offset: int) -> int:
-    return data.count(b"\n", 0, offset) + 1
+def check_xml(text: str, *, where: str) -> XmlHead:
+    """Return the head of an XML document that is safe to hand to libSBML.
+
+    It has no DOCTYPE and no entities of its own, is well formed, is in UTF-8 and nests at most 200 deep.
+
+    Raises
+    ------
+    ModelError
+        Naming the line and what stands there.
+    """
+    scan = _XmlScan(where)
+    try:
+        scan.parser.Parse(text.encode(), True)
+    except expat.ExpatError as problem:
+        raise ModelError(
+            where=f"{where} line {problem.lineno}",
+            found=f"XML that is not well formed ({expat.ErrorString(problem.code)})",
+            expected="well-formed XML",
+            remedy=f"Look at column {problem.offset + 1}.",
+        ) from None
+    except RecursionError:  # expat's own guard against content models
+        raise ModelError(where=where, found="XML nested too deep", expected=f"at most {MAX_DEPTH} levels") from None
+    return XmlHead(scan.root, scan.namespaces)
+
+
+class _XmlScan:
+    """Watches a document go by, keeping nothing but the depth and the root."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.depth, self.root = where, 0, ""
+        self.namespaces: tuple[str, ...] = ()
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.EntityDeclHandler = self._entity
+        self.parser.XmlDeclHandler = self._declaration
+
+    def _refuse(self, found: str, expected: str, remedy: str = "") -> ModelError:
+        line = self.parser.CurrentLineNumber
+        return ModelError(where=f"{self.where} line {line}", found=found, expected=expected, remedy=remedy)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self._refuse(
+                f"elements nested deeper than {MAX_DEPTH}", f"at most {MAX_DEPTH} levels",
+                "Break a long formula into assignment rules.",
+            )  # fmt: skip
+        if not self.root:
+            self.root = name.rpartition(":")[2]
+            self.namespaces = tuple(v for k, v in attributes.items() if k.startswith("xmlns"))
+
+    def _end(self, name: str) -> None:
+        self.depth -= 1
+
+    def _doctype(self, *_: object) -> None:
+        raise self._refuse("a DOCTYPE", "XML without DOCTYPE and entities", "Remove it; SBML needs none.")
+
+    def _entity(self, *_: object) -> None:
+        raise self._refuse("an entity declaration", "XML without DOCTYPE and entities", "Remove it; SBML needs none.")
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
+            raise self._refuse(f"the encoding '{encoding}'", "UTF-8", "Save the file as UTF-8 and say so in line 1.")
+
+
+def check_antimony(text: str, *, where: str) -> None:
+    """Raise where an Antimony text would crash libantimony, or make it open other files.
+
+    Raises
+    ------
+    ModelError
+        Naming the line and what stands there.
+    """
+    plain = _without_quotes(text, where)
+    found = re.search(r"^[ \t]*import\b", plain, re.MULTILINE)
+    if found:
+        raise _at(plain, found.start(), where, "an import of another file", "a file that stands alone",
+                  "Copy what it needs into this file.")  # fmt: skip
+    _check_brackets(plain, where)
+    start = 0
+    for statement in re.split(r"[;\n]", plain):
+        _check_statement(statement, plain, start, where)
+        start += len(statement) + 1
+
+
+def _at(text: str, position: int, where: str, found: str, expected: str, remedy: str = "") -> ModelError:
+    line = text.count("\n", 0, position) + 1
+    return ModelError(where=f"{where} line {line}", found=found, expected=expected, remedy=remedy)
+
+
+def _without_quotes(text: str, where: str) -> str:
+    """Return the text with comments, strings and notes blanked out, line breaks kept."""
+    kept, position = [], 0
+    while opening := _OPENS_ANTIMONY_QUOTE.search(text, position):
+        kept.append(text[position : opening.start()])
+        closing = _CLOSES_QUOTE[opening.group()]
+        end = text.find(closing, opening.end())
+        if end < 0 and closing == "\n":
+            end = len(text)
+        if end < 0:
+            raise _at(text, opening.start(), where, f"{opening.group()} without its end", f"a closing {closing}")
+        position = end if closing == "\n" else end + len(closing)
+        kept.append("\n" * text.count("\n", opening.start(), position))
+    return "".join([*kept, text[position:]])
+
+
+def _check_brackets(text: str, where: str) -> None:
+    depth = 0
+    for bracket in re.finditer(r"[()\[\]{}]", text):
+        depth = max(0, depth + (1 if bracket.group() in "([{" else -1))
+        if depth > MAX_DEPTH:
+            raise _at(text, bracket.start(), where, f"brackets nested deeper than {MAX_DEPTH}",
+                      f"at most {MAX_DEPTH} levels", "Break the formula into assignment rules.")  # fmt: skip
+
+
+def _check_statement(statement: str, text: str, start: int, where: str) -> None:
+    if len(statement) > MAX_STATEMENT:
+        raise _at(text, start, where, f"a statement of {len(statement)} characters", f"at most {MAX_STATEMENT}",
+                  "Break it into several.")  # fmt: skip
+    count = len(_NESTING_OPERATORS.findall(statement))
+    if count > MAX_OPERATORS:
+        raise _at(text, start, where, f"a statement with {count} operators that nest",
+                  f"at most {MAX_OPERATORS}", "Break the formula into assignment rules.")  # fmt: skip

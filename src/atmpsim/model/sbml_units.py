@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -99,6 +100,7 @@ def _agree(spelt: str, definition: libsbml.UnitDefinition) -> bool:
     return powers == wanted and math.isclose(factor, wanted_factor, rel_tol=1e-9)
 
 
+@functools.cache
 def _canonical(spelt: str) -> tuple[float, dict[str, float]]:
     quantity = registry().Quantity(1.0, parse_unit(spelt, where="unit id")).to_base_units()
     powers: dict[str, float] = {}
