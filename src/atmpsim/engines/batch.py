@@ -13,7 +13,7 @@ from atmpsim.compile.batch import Batch
 from atmpsim.engines.actions import plan_actions, table
 from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances, Trajectory
-from atmpsim.kernels.rosenbrock import OK, Limits, Work, advance
+from atmpsim.kernels.rosenbrock import OK, Limits, advance
 from atmpsim.model.equations import Equations
 from atmpsim.model.sbml import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
@@ -54,8 +54,11 @@ def integrate_batch(
     )  # fmt: skip
 
     def work(begin: int) -> None:
-        shared = Work(_workspace(batch), initial, constants, times, samples, status, counts)
-        advance(batch.code, batch.rows, actions, limits, shared, begin, min(begin + CHUNK, len(leaves)))
+        end = min(begin + CHUNK, len(leaves))
+        advance(
+            batch.code, batch.rows, actions, limits, _workspace(batch), initial, constants, times, samples, status,
+            counts, begin, end,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         list(pool.map(work, range(0, len(leaves), CHUNK)))
