@@ -14,10 +14,12 @@ from atmpsim.errors import InputError, ModelError, did_you_mean
 MAX_BYTES = 50_000_000
 MAX_DEPTH = 200  # libSBML and libantimony crash the process on formulas nested some thousand deep
 MAX_OPERATORS = 1000  # libantimony turns a chain of these into a tree as deep as the chain, and crashes at 5000
+MAX_CALL_CHAIN = 30  # of functions; libantimony took 9 s for a chain of 60, libSBML did not end for 100
 MAX_STATEMENT = 200_000  # characters; libantimony's time grows with the square of some statements
 
 _OPENS_ANTIMONY_QUOTE = re.compile(r"```|\"|/\*|//|#")
 _CLOSES_QUOTE = {"```": "```", '"': '"', "/*": "*/", "//": "\n", "#": "\n"}
+_FUNCTION = re.compile(r"\bfunction\s+(?P<name>[A-Za-z_]\w*)\s*\([^)]*\)(?P<body>.*?)\bend\b", re.DOTALL)
 _NESTING_OPERATORS = re.compile(r"[-/^!%&|<>=]")
 
 
@@ -184,6 +186,7 @@ def check_antimony(text: str, *, where: str) -> None:
         raise _at(plain, found.start(), where, "an import of another file", "a file that stands alone",
                   "Copy what it needs into this file.")  # fmt: skip
     _check_brackets(plain, where)
+    _check_call_chain(plain, where)
     start = 0
     for statement in re.split(r"[;\n]", plain):
         _check_statement(statement, plain, start, where)
@@ -218,6 +221,27 @@ def _check_brackets(text: str, where: str) -> None:
         if depth > MAX_DEPTH:
             raise _at(text, bracket.start(), where, f"brackets nested deeper than {MAX_DEPTH}",
                       f"at most {MAX_DEPTH} levels", "Break the formula into assignment rules.")  # fmt: skip
+
+
+def _check_call_chain(text: str, where: str) -> None:
+    """Refuse long chains of functions that call one another, and circles of them."""
+    bodies = {m["name"]: m["body"] for m in _FUNCTION.finditer(text)}
+    calls = {name: bodies.keys() & set(re.findall(r"[A-Za-z_]\w*", body)) for name, body in bodies.items()}
+    for _ in range(MAX_CALL_CHAIN + 1):
+        if not calls:
+            return
+        ready = {name for name, called in calls.items() if not called & calls.keys()}
+        if not ready:
+            raise ModelError(
+                where=f"{where} function {min(calls)}", found="functions that call one another in a circle",
+                expected="functions that can be written out", remedy="Break the circle.",
+            )  # fmt: skip
+        calls = {name: called for name, called in calls.items() if name not in ready}
+    raise ModelError(
+        where=f"{where} function {min(calls)}",
+        found=f"a chain of over {MAX_CALL_CHAIN} functions that call one another",
+        expected=f"at most {MAX_CALL_CHAIN}", remedy="Write some of them out.",
+    )  # fmt: skip
 
 
 def _check_statement(statement: str, text: str, start: int, where: str) -> None:

@@ -11,6 +11,7 @@ import libsbml
 from atmpsim.errors import ModelError
 from atmpsim.model.border import check_xml
 from atmpsim.model.graph import TIME, Graph
+from atmpsim.model.growth import refuse_growth
 from atmpsim.model.mathml import to_graph
 from atmpsim.model.sbml_units import UnitTable
 from atmpsim.model.spec import Event, Evidence, Model, Quantity, Reaction, Species
@@ -50,6 +51,7 @@ def read_sbml(text: str, *, where: str, path: str = "", source: str = "") -> Mod
     _refuse_packages(document, where)
     # a document made from another language has no lines that its author knows
     _refuse_errors(document, where, lines=not source)
+    refuse_growth(document.getModel(), where=where)
     for category in _UNCHECKED:
         document.setConsistencyChecks(category, False)
     document.checkConsistency()
