@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -126,7 +127,9 @@ def _error(workload: Workload, program: Program, found: FloatArray, exact: Float
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.abs(found - exact) / (np.abs(exact) + 1e-4 * peak)
     relative = np.where(peak > workload.floor, relative, 0.0)
-    return float(np.median(np.nanmax(relative[:, :, keep], axis=(1, 2))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a trajectory that the peer gave up is NaN throughout
+        return float(np.nanmedian(np.nanmax(relative[:, :, keep], axis=(1, 2))))
 
 
 def _at(points: Sequence[tuple[float, float]], error: float) -> float:
@@ -148,19 +151,19 @@ class _Peer:
         """Return trajectories per second and the states of the first ones."""
         self.runner.integrator.relative_tolerance = tolerance
         self.runner.integrator.absolute_tolerance = 1e-4 * tolerance
-        found, elapsed = [], 0.0
+        found, elapsed, solved = [], 0.0, 0
         for job in self.jobs[:PEER]:
             self._reset(job)
             try:
                 with _silence():
                     seconds, states = self._one(job)
             except RuntimeError:  # it asks for more accuracy than it can have after a dose: not counted
+                found.append(np.full((self.workload.times.size, len(self.states)), math.nan))
                 continue
             elapsed += seconds
+            solved += 1
             found.append(states)
-        if len(found) < CHECKED:
-            return math.nan, np.full((CHECKED, self.workload.times.size, len(self.states)), math.nan)
-        return len(found) / elapsed, np.stack(found)
+        return solved / elapsed if solved else math.nan, np.stack(found)
 
     def _reset(self, job: Job) -> None:
         self.runner.resetToOrigin()
