@@ -40,6 +40,15 @@ def _to_sbml(text: str, where: str) -> str:
         antimony.clearPreviousLoads()
         antimony.freeAll()
         if antimony.loadAntimonyString(text) < 0:
-            message = " ".join(antimony.getLastError().split())
-            raise ModelError(where=where, found=f"Antimony that cannot be read ({message})", expected="valid Antimony")
+            found = f"Antimony that cannot be read ({_last_error()})"
+            raise ModelError(where=where, found=found, expected="valid Antimony")
         return str(antimony.getSBMLString(antimony.getMainModuleName()))
+
+
+def _last_error() -> str:
+    import antimony
+
+    try:
+        return " ".join(antimony.getLastError().split())
+    except UnicodeDecodeError:  # it cuts its quotation of the text in the middle of a character
+        return "a character that is not ASCII in a formula or name"

@@ -14,6 +14,7 @@ from atmpsim.errors import InputError, ModelError, did_you_mean
 MAX_BYTES = 50_000_000
 MAX_DEPTH = 200  # libSBML and libantimony crash the process on formulas nested some thousand deep
 MAX_OPERATORS = 1000  # libantimony turns a chain of these into a tree as deep as the chain, and crashes at 5000
+MAX_QUOTES = 10_000  # kept pieces between comments, strings and notes; 30,000 comments crash libantimony
 MAX_CALL_CHAIN = 30  # of functions; libantimony took 9 s for a chain of 60, libSBML did not end for 100
 MAX_STATEMENT = 200_000  # characters; libantimony's time grows with the square of some statements
 
@@ -180,8 +181,12 @@ def check_antimony(text: str, *, where: str) -> None:
     ModelError
         Naming the line and what stands there.
     """
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):  # libantimony reads such a text as SBML, past `check_xml`
+        raise _at(text, 0, where, "a text that begins with '<'", "Antimony", "Name an SBML file .xml.")
+    if "\0" in text:  # libantimony drops what follows
+        raise _at(text, text.index("\0"), where, "a NUL byte", "text")
     plain = _without_quotes(text, where)
-    found = re.search(r"^[ \t]*import\b", plain, re.MULTILINE)
+    found = re.search(r"\bimport\b", plain)
     if found:
         raise _at(plain, found.start(), where, "an import of another file", "a file that stands alone",
                   "Copy what it needs into this file.")  # fmt: skip
@@ -200,8 +205,11 @@ def _at(text: str, position: int, where: str, found: str, expected: str, remedy:
 
 def _without_quotes(text: str, where: str) -> str:
     """Return the text with comments, strings and notes blanked out, line breaks kept."""
-    kept, position = [], 0
+    kept: list[str] = []
+    position = 0
     while opening := _OPENS_ANTIMONY_QUOTE.search(text, position):
+        if len(kept) > MAX_QUOTES:
+            raise _at(text, opening.start(), where, f"more than {MAX_QUOTES} comments and texts", "fewer")
         kept.append(text[position : opening.start()])
         closing = _CLOSES_QUOTE[opening.group()]
         end = text.find(closing, opening.end())
