@@ -12,9 +12,8 @@ from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import METHODS
 from atmpsim.engines.start import initial_leaves
 from atmpsim.model.evaluate import evaluate
-from atmpsim.model.graph import TIME
+from atmpsim.model.graph import TIME, symbol_of
 from atmpsim.model.library import load_model
-from atmpsim.model.sbml import symbol_of
 from atmpsim.scenario.dosing import Dose
 from atmpsim.scenario.subject import Subject, resolve
 from atmpsim.study.simulate import simulate

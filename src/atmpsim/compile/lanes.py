@@ -16,8 +16,7 @@ from atmpsim.compile.lowering import Lowered
 from atmpsim.compile.sparse_lu import Elimination
 from atmpsim.kernels import rodas5p
 from atmpsim.model.equations import Equations
-from atmpsim.model.graph import TIME
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, symbol_of
 
 _CALLS = {
     "exp": "@lane_exp", "ln": "@lane_ln", "pow": "@lane_pow", "sqrt": "@llvm.sqrt", "abs": "@llvm.fabs",

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.model.equations import Equations
-from atmpsim.model.graph import TIME, Graph
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, Graph, symbol_of
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _INTRINSICS = {

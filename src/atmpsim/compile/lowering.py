@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from atmpsim.model.differentiate import gradients
 from atmpsim.model.equations import Equations
-from atmpsim.model.graph import TIME, Graph
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, Graph, symbol_of
 
 
 @dataclass(frozen=True, kw_only=True)

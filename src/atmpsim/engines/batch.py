@@ -15,7 +15,7 @@ from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances, Trajectory
 from atmpsim.kernels.rosenbrock import OK, Limits, advance
 from atmpsim.model.equations import Equations
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
 
 FloatArray = NDArray[np.float64]

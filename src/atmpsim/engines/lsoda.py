@@ -20,8 +20,7 @@ from atmpsim.engines.timing import Firing, firings, one_time, resolution, switch
 from atmpsim.engines.trajectory import Failure, FloatArray, Status, Tolerances, Trajectory
 from atmpsim.model.equations import Equations
 from atmpsim.model.evaluate import evaluate
-from atmpsim.model.graph import TIME
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule, breakpoints
 
 # LSODA may begin a stiff stretch with a few steps too small to advance time; at a pole it takes them for ever

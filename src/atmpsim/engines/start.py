@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from atmpsim.errors import ModelError, did_you_mean
 from atmpsim.model.equations import Equations
 from atmpsim.model.evaluate import evaluate
-from atmpsim.model.graph import TIME
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, symbol_of
 
 
 def initial_leaves(

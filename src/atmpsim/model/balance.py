@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atmpsim.errors import ModelError
-from atmpsim.model.graph import TIME, Graph
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import TIME, Graph, symbol_of
 from atmpsim.model.spec import Model
 from atmpsim.units import known_units, parse_unit, registry
 

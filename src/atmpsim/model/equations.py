@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from atmpsim.errors import ModelError
-from atmpsim.model.graph import COMPARISONS, TIME, Graph
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import COMPARISONS, TIME, Graph, symbol_of
 from atmpsim.model.spec import Event, Model, Species
 
 _CONSTANT, _AFFINE, _OTHER = 0, 1, 2

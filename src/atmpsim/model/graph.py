@@ -38,6 +38,11 @@ TIME = "time"
 Node = tuple[object, ...]
 
 
+def symbol_of(identifier: str) -> str:
+    """Return the graph's symbol for a model id; a quantity called `time` is not SBML's time."""
+    return f"{identifier}'" if identifier == TIME else identifier
+
+
 class Graph:
     """A hash-consed expression graph.
 

@@ -10,7 +10,7 @@ import libsbml
 
 from atmpsim.errors import ModelError
 from atmpsim.model.border import check_xml
-from atmpsim.model.graph import TIME, Graph
+from atmpsim.model.graph import Graph, symbol_of
 from atmpsim.model.growth import refuse_growth
 from atmpsim.model.mathml import to_graph
 from atmpsim.model.sbml_units import UnitTable
@@ -338,8 +338,3 @@ class _Reader:
         initially = element.getTrigger().getInitialValue() if element.getLevel() >= 3 else True
         name = element.getId() or f"event_{index + 1}"
         return Event(id=name, trigger=trigger, assignments=tuple(assignments), initially_true=initially)
-
-
-def symbol_of(identifier: str) -> str:
-    """Return the graph's symbol for a model id; a quantity called `time` is not SBML's time."""
-    return f"{identifier}'" if identifier == TIME else identifier

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
-from atmpsim.model.sbml import symbol_of
+from atmpsim.model.graph import symbol_of
 from atmpsim.scenario.schema import METRICS, OutputTable
 
 
