@@ -104,7 +104,7 @@ def _limits(program: Program, tolerance: float) -> Tolerances:
 def _exact(workload: Workload, program: Program, jobs: Sequence[Job]) -> FloatArray:
     found = [
         integrate(
-            program.equations, program.derivatives, leaves=dict(job.leaves), schedule=job.schedule,
+            program.scalar, leaves=dict(job.leaves), schedule=job.schedule,
             times=workload.times, tolerances=_limits(program, 1e-12), sample="before",
         )
         for job in jobs

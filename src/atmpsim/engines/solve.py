@@ -56,8 +56,7 @@ def solve(
         from atmpsim.engines.lsoda import integrate  # SciPy's integrators take half a second to import
 
         return integrate(
-            program.equations,
-            program.derivatives,
+            program.scalar,
             leaves=dict(job.leaves),
             schedule=job.schedule,
             times=times,
