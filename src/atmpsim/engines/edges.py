@@ -8,6 +8,7 @@ import numpy as np
 
 from atmpsim.engines.course import Course
 from atmpsim.engines.trajectory import FloatArray
+from atmpsim.model.pieces import ROUNDINGS
 
 Dense = Callable[[FloatArray | float], FloatArray]
 
@@ -27,14 +28,19 @@ class Edges:
     def __init__(self, course: Course) -> None:
         self.course = course
         pieces = course.scalar.pieces
-        self.operations = np.array([e.operation for e in pieces.edges], dtype=object)
-        self.first = len(pieces.constants) - len(pieces.edges)
-        self.lined = list(course.scalar.lined)
+        names = [e.name for e in pieces.edges]
+        self.operations = [e.operation for e in pieces.edges]
+        self.first = len(pieces.constants) - len(names)
+        self.lined = np.array(course.scalar.lined, dtype=np.int64)
         self.searched = np.array([e.line is None for e in pieces.edges], dtype=bool)
-        self.cells = np.full(len(pieces.edges), np.nan)
-        self.seen = np.full(len(pieces.edges), np.nan)
+        self.cells = np.full(len(names), np.nan)
+        self.seen = np.full(len(names), np.nan)
         self.look = (course.schedule.end - course.schedule.start) / _LOOKS_PER_RUN
-        self.is_kind = {kind: self.operations == kind for kind in {*self.operations}}
+        self.kinds = {kind: np.array([o == kind for o in self.operations]) for kind in sorted({*self.operations})}
+        self.rounded = np.array([o in ROUNDINGS for o in self.operations], dtype=bool)
+        # an edge's formula may have the leaves of others
+        nested = not pieces.graph.symbols([e.formula for e in pieces.edges]).isdisjoint(names)
+        self.passes = len(names) + 1 if nested else 1
 
     def __bool__(self) -> bool:
         return self.cells.size > 0
@@ -56,17 +62,17 @@ class Edges:
         An edge that is affine in time and met within `near` is taken as crossed.
         """
         near = self.course.near if near is None else near
-        for _ in range(self.cells.size + 1):  # an edge's formula may have the leaves of others
+        for _ in range(self.passes):
             values = self._values(self.course.t, self.course.y)
             changed = (values != self.seen) & ~(np.isnan(values) & np.isnan(self.seen))
             changed[list(keep)] = False
             self.seen = values
             if not changed.any():
                 return
-            cells = self._cells(values)
-            cells = np.where(changed, cells, self.cells)
-            for k, time in self._times().items():
-                if changed[k] and abs(time - self.course.t) <= near:
+            cells = np.where(changed, self._cells(values), self.cells)
+            if changed[self.lined].any():
+                met = np.abs(self._met() - self.course.t) <= near
+                for k in self.lined[met & changed[self.lined]]:
                     cells[k] = self._beyond(k, np.round(values[k]))
             self.cells = cells
             self.leaves[:] = self._truths(cells)
@@ -74,12 +80,12 @@ class Edges:
     def at_start(self) -> FloatArray:
         """Find the side of every edge from the start on; return the leaves at that very time."""
         self.take(near=0.0)
-        return self._at({k: self.cells[k] for k, time in self._times().items() if time == self.course.t})
+        return self._at({int(k): self.cells[k] for k in self.lined[self._met() == self.course.t]})
 
     def just_ahead(self) -> dict[int, float]:
         """Return the edges that only rounding parts from this instant, with their cells beyond."""
         begin, end = self.course.t, self.course.t + self.course.near
-        return {k: self.beyond(k) for k, time in self._times(ahead=True).items() if begin < time <= end}
+        return {k: self.beyond(k) for k, time in self._next().items() if begin < time <= end}
 
     def cross(self, hits: Mapping[int, float]) -> FloatArray:
         """Go over edges, given with their cells beyond; return the leaves at the very time of the crossing."""
@@ -95,11 +101,11 @@ class Edges:
     def crossings(self) -> dict[int, float]:
         """Return when each edge that is affine in time is next crossed, if all stays as it is."""
         limit = self.course.t + self.course.near
-        return {k: time for k, time in self._times(ahead=True).items() if time > limit}
+        return {k: time for k, time in self._next().items() if time > limit}
 
     def beyond(self, k: int) -> float:
         """Return the cell that an edge affine in time comes into when it is crossed."""
-        return self._beyond(k, self._next_level(k, self._slope(k)))
+        return self._beyond(k, self._level_ahead(k, self._slope(k)))
 
     def search(self, begin: float, end: float, dense: Dense) -> tuple[float, dict[int, float]] | None:
         """Return the first time within a step at which edges are crossed, with their cells beyond."""
@@ -137,17 +143,17 @@ class Edges:
 
     def _cells(self, values: FloatArray) -> FloatArray:
         cells = np.sign(values)
-        for kind, formula in _CELLS.items():
-            if kind in self.is_kind:
-                cells = np.where(self.is_kind[kind], formula(values), cells)
+        for kind, which in self.kinds.items():
+            if kind in _CELLS:
+                cells[which] = _CELLS[kind](values[which])
         return cells
 
     def _truths(self, cells: FloatArray) -> FloatArray:
-        truths = cells
-        if "eq" in self.is_kind:
-            truths = np.where(self.is_kind["eq"], cells == 0.0, truths)
-        if "ne" in self.is_kind:
-            truths = np.where(self.is_kind["ne"], cells != 0.0, truths)
+        truths = cells.copy()
+        if "eq" in self.kinds:
+            truths[self.kinds["eq"]] = cells[self.kinds["eq"]] == 0.0
+        if "ne" in self.kinds:
+            truths[self.kinds["ne"]] = cells[self.kinds["ne"]] != 0.0
         return truths
 
     def _at(self, hits: Mapping[int, float]) -> FloatArray:
@@ -163,28 +169,35 @@ class Edges:
                 leaves[k] = _AT_EQUALITY[operation]
         return leaves
 
-    def _times(self, *, ahead: bool = False) -> dict[int, float]:
-        """Return when each edge affine in time is met: the nearest time for a rounding, or the next one `ahead`."""
-        if not self.lined:
-            return {}
+    def _lines(self) -> FloatArray:
+        """Return value at time 0 and slope of each edge that is affine in time, NaN where the slope is 0."""
         lines = self.course.values(self.course.scalar.lines, self.course.t, self.course.y).reshape(-1, 2)
-        times = {}
-        for k, (at_0, slope) in zip(self.lined, lines, strict=True):
-            if not slope or not np.isfinite(slope):
-                continue
-            level = 0.0
-            if self.operations[k] in ("floor", "ceil"):
-                level = self._next_level(k, slope) if ahead else np.round(self.seen[k])
-            times[k] = float((level - at_0) / slope)
-        return times
+        lines[lines[:, 1] == 0.0] = np.nan
+        return lines
 
-    def _next_level(self, k: int, slope: float) -> float:
+    def _met(self) -> FloatArray:
+        """Return when each edge that is affine in time is met; of a rounding's levels the nearest."""
+        lines = self._lines()
+        levels = np.where(self.rounded[self.lined], np.round(self.seen[self.lined]), 0.0)
+        return (levels - lines[:, 0]) / lines[:, 1]
+
+    def _next(self) -> dict[int, float]:
+        """Return when each edge that is affine in time is met, a rounding's next level ahead."""
+        if not self.lined.size:
+            return {}
+        lines = self._lines()
+        levels = [
+            self._level_ahead(k, s) if self.rounded[k] else 0.0 for k, s in zip(self.lined, lines[:, 1], strict=True)
+        ]
+        times = (np.array(levels) - lines[:, 0]) / lines[:, 1]
+        return {int(k): float(t) for k, t in zip(self.lined, times, strict=True) if np.isfinite(t)}
+
+    def _level_ahead(self, k: int, slope: float) -> float:
         lower = self.cells[k] - (self.operations[k] == "ceil")
         return float(lower + 1.0 if slope > 0.0 else lower)
 
     def _slope(self, k: int) -> float:
-        lines = self.course.values(self.course.scalar.lines, self.course.t, self.course.y).reshape(-1, 2)
-        return float(lines[self.lined.index(k), 1])
+        return float(self._lines()[np.searchsorted(self.lined, k), 1])
 
     def _beyond(self, k: int, level: float) -> float:
         """Return the cell beyond an edge that is crossed; a rounding crosses the given level."""

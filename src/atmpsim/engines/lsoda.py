@@ -9,7 +9,7 @@ doi:10.1137/0904010.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +75,7 @@ class _Run:
         self.course, self.recorder = course, recorder
         self.edges = Edges(course)
         self.agenda = Agenda(course, self.edges)
+        self.ahead: dict[int, float] = {}
         self.echoes: list[tuple[float, int]] = []
         self.slides, self.last_hit = 0, -np.inf
 
@@ -108,7 +109,8 @@ class _Run:
         course = self.course
         limit = course.t + course.near
         times = [t for t in course.fixed if t > limit][:1]
-        times += [t for t in (*self.edges.crossings().values(), self.agenda.next_due()) if t > limit]
+        self.ahead = self.edges.crossings()
+        times += [*self.ahead.values(), *(t for t in (self.agenda.next_due(),) if t > limit)]
         times += [t for t, _ in self.echoes if t > limit]
         first = min(times)
         return next((t for t in course.fixed if abs(t - first) <= course.near), first)
@@ -153,7 +155,7 @@ class _Run:
     def _advance(self, stop: float) -> dict[int, float]:
         """Go to the next stop, or to where an edge is crossed before it; return the edges crossed there."""
         course, edges = self.course, self.edges
-        due = {k: t for k, t in edges.crossings().items() if abs(t - stop) <= course.near}
+        due = [k for k, t in self.ahead.items() if abs(t - stop) <= course.near]
         course.infuse(stop)
         course.past.between(course.t, stop, course.near)
         fixed = course.p.copy()
@@ -167,10 +169,10 @@ class _Run:
             self.recorder.until(end, step.dense, stop=bool(found) or end >= stop)
             course.t, course.y[:] = end, step.dense(end) if found else course.y
             if found:
-                return self._hit(found[1], due if end == stop else {})
+                return self._hit(found[1], due if end == stop else [])
         return {k: edges.beyond(k) for k in due}
 
-    def _hit(self, found: dict[int, float], due: dict[int, float]) -> dict[int, float]:
+    def _hit(self, found: dict[int, float], due: Sequence[int]) -> dict[int, float]:
         course = self.course
         span = course.schedule.end - course.schedule.start
         self.slides = self.slides + 1 if course.t - self.last_hit < _NO_TIME * span else 0

@@ -77,6 +77,13 @@ def check_given(equations: Equations, given: Mapping[str, object], *, where: str
                 expected="a quantity with a value of its own",
                 remedy="Set what it is computed from.",
             )
+        if identifier in equations.unknowns:
+            raise ModelError(
+                where=where,
+                found=f"'{identifier}', which an algebraic rule of the model determines",
+                expected="a quantity with a value of its own",
+                remedy="Set what the rule computes it from.",
+            )
         if model.quantity(identifier) is None:
             raise ModelError(
                 where=where,

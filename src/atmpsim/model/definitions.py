@@ -120,13 +120,14 @@ class RatesOfChange:
     def __init__(self, graph: Graph, derivatives: Mapping[str, int], unknown: Collection[str], *, where: str) -> None:
         self.graph, self.unknown, self.where = graph, frozenset(unknown), where
         self.derivatives = dict(derivatives)
-        unwritten = [name for name, node in derivatives.items() if contains(graph, [node], "rate")]
+        self.any = contains(graph, range(len(graph.nodes)), "rate")
+        unwritten = [name for name, node in derivatives.items() if self.any and contains(graph, [node], "rate")]
         for name in in_order({k: self._states_of_rates(derivatives[k]) for k in unwritten}, where=where):
             self.derivatives[name] = self.write_out([self.derivatives[name]])[0]
 
     def write_out(self, roots: Sequence[int]) -> list[int]:
         """Return the roots without `rate` nodes."""
-        if not contains(self.graph, roots, "rate"):
+        if not self.any:
             return list(roots)
         return replace_operation(self.graph, roots, "rate", self._total)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from atmpsim.model.definitions import (
     Delayed,
     RatesOfChange,
+    contains,
     per_volume,
     replace_operation,
     resolve,
@@ -92,6 +93,11 @@ class Equations:
     constraints: tuple[int, ...] = ()
 
     @property
+    def dosable(self) -> tuple[str, ...]:
+        """The states that a dose may go into: those that no algebraic rule determines."""
+        return tuple(s for s in self.states if s not in self.unknowns)
+
+    @property
     def is_plain(self) -> bool:
         """Whether derivatives and switches are all there is: nothing to locate, to hold or to look back at."""
         return not (self.events or self.held or self.delays or self.jumps_in_time)
@@ -121,7 +127,9 @@ class _Writer:
         rates = {symbol_of(k): r.rate for k, r in model.reactions.items()}
         self.definitions = {symbol_of(k): n for k, n in model.assignment_rules.items()} | rates
         self.delays: dict[str, tuple[int, int]] = {}
-        self.now = {k: self._without_delays(n) for k, n in resolve(self.graph, model, self.definitions).items()}
+        self.has_delays = contains(self.graph, range(len(self.graph.nodes)), "delay")
+        now = resolve(self.graph, model, self.definitions)
+        self.now = dict(zip(now, self._without_delays(list(now.values())), strict=True))
 
     def write(self, fixed: Collection[str]) -> Equations:
         model, graph = self.model, self.graph
@@ -162,10 +170,10 @@ class _Writer:
 
     def _formula(self, node: int) -> int:
         """Return a formula of the model over leaves."""
-        return self._without_delays(self.graph.substitute([node], self.now)[0])
+        return self._without_delays(self.graph.substitute([node], self.now))[0]
 
-    def _without_delays(self, node: int) -> int:
-        return replace_operation(self.graph, [node], "delay", self._delay)[0]
+    def _without_delays(self, nodes: list[int]) -> list[int]:
+        return replace_operation(self.graph, nodes, "delay", self._delay) if self.has_delays else nodes
 
     def _delay(self, formula: int, span: int) -> int:
         for name, known in self.delays.items():
@@ -194,9 +202,9 @@ class _Writer:
         for identifier, reaction in model.reactions.items():
             for changed, change in reaction.changes:
                 if changed == state and not reaction.fast:
-                    per_extent = self._without_delays(scaled_stoichiometry(model, graph, state, change, self.now))
+                    per_extent = scaled_stoichiometry(model, graph, state, change, self.now)
                     terms.append(graph.apply("mul", per_extent, self.now[symbol_of(identifier)]))
-        return graph.total(terms)
+        return self._without_delays([graph.total(terms)])[0]
 
     def _rate_of_amount(self, rate: int, species: Species) -> int:
         """Return the derivative of c V where a rule gives that of the concentration c, and V may vary."""

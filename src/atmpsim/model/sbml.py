@@ -20,6 +20,7 @@ _UNCHECKED = (
     libsbml.LIBSBML_CAT_SBO_CONSISTENCY,
     libsbml.LIBSBML_CAT_OVERDETERMINED_MODEL,
 )
+_CHECKED_ASSIGNMENTS = 50
 
 
 def read_sbml(text: str, *, where: str, path: str = "", source: str = "") -> Model:
@@ -48,12 +49,33 @@ def read_sbml(text: str, *, where: str, path: str = "", source: str = "") -> Mod
         text = flatten(document, where=where, path=path)
         _refuse_errors(document, where, lines=False)
     refuse_growth(document.getModel(), where=where)
+    checked = _checkable(document)
     for category in _UNCHECKED:
-        document.setConsistencyChecks(category, False)
-    document.checkConsistency()
-    _refuse_errors(document, where, lines=not source)
+        checked.setConsistencyChecks(category, False)
+    checked.checkConsistency()
+    _refuse_errors(checked, where, lines=not source)
     _promote_local_parameters(document, where)
     return ElementReader(document.getModel(), where).read(path=path, text=source or text, sbml=text)
+
+
+def _checkable(document: libsbml.SBMLDocument) -> libsbml.SBMLDocument:
+    """Return the document, without the formulas of its assignments where they are many.
+
+    libSBML looks for circles among them in a time that grows with the cube of a chain's length: minutes for 1000. We
+    look for them ourselves, and at the ids and functions that formulas use.
+    """
+    model = document.getModel()
+    count = sum(rule.isAssignment() for rule in model.getListOfRules()) + model.getNumInitialAssignments()
+    if count <= _CHECKED_ASSIGNMENTS:
+        return document
+    plain = document.clone()
+    zero = libsbml.parseL3Formula("0")
+    for rule in plain.getModel().getListOfRules():
+        if rule.isAssignment():
+            rule.setMath(zero)
+    for assignment in plain.getModel().getListOfInitialAssignments():
+        assignment.setMath(zero)
+    return plain
 
 
 def _promote_local_parameters(document: libsbml.SBMLDocument, where: str) -> None:
