@@ -15,6 +15,7 @@ Dense = Callable[[FloatArray | float], FloatArray]
 # Between two solver steps an edge may be crossed and crossed back. Assumption: not within a thousandth of the run.
 _LOOKS_PER_RUN = 1000
 _LOOKS_PER_STEP = 4
+_SOON = np.array([1e-8, 1e-6, 1e-4, 1e-2])
 _AT_EQUALITY = {"lt": 0.0, "le": 1.0, "eq": 1.0, "ne": 0.0}
 
 
@@ -107,12 +108,19 @@ class Edges:
         """Return the cell that an edge affine in time comes into when it is crossed."""
         return self._beyond(k, self._level_ahead(k, self._slope(k)))
 
-    def search(self, begin: float, end: float, dense: Dense) -> tuple[float, dict[int, float]] | None:
-        """Return the first time within a step at which edges are crossed, with their cells beyond."""
+    def search(self, begin: float, end: float, dense: Dense, *, fresh: bool) -> tuple[float, dict[int, float]] | None:
+        """Return the first time within a step at which edges are crossed, with their cells beyond.
+
+        A step that begins where something happened (`fresh`) is looked at closely: what was put onto an edge leaves
+        it at once, and may come back within the step.
+        """
         if not self.searched.any():
             return None
         count = int(np.clip(np.ceil((end - begin) / self.look), _LOOKS_PER_STEP, _LOOKS_PER_RUN))
         points = np.linspace(begin, end, count + 1)[1:]
+        if fresh:
+            points = np.concatenate([begin + (points[0] - begin) * _SOON, points])
+            points = points[points > begin]
         states = np.ascontiguousarray(dense(points).T)
         low = begin
         for high, y in zip(points, states, strict=True):

@@ -25,8 +25,9 @@ from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
 
 # LSODA may begin a stiff stretch with a few steps too small to advance time; at a pole it takes them for ever
 _STUCK_STEPS = 200
-# a trajectory that crosses edges this often in next to no time slides along one: LSODA takes it from there
-_SLIDES, _NO_TIME = 50, 1e-6
+# a trajectory that crosses edges this often in next to no time (a part of the run) slides along one, or its events
+# come ever faster. Assumption: nothing that goes on does so; a jump in the derivatives is then left to LSODA
+_SLIDES, _NO_TIME = 30, 1e-9
 # a jump comes back as a jump after a delay, then as kinks that are ever weaker
 _ECHOES = 4
 
@@ -156,11 +157,12 @@ class _Run:
         """Go to the next stop, or to where an edge is crossed before it; return the edges crossed there."""
         course, edges = self.course, self.edges
         due = [k for k, t in self.ahead.items() if abs(t - stop) <= course.near]
+        begin = course.t
         course.infuse(stop)
         course.past.between(course.t, stop, course.near)
         fixed = course.p.copy()
         for step in self._steps(stop):
-            found = edges.search(step.begin, step.end, step.dense)
+            found = edges.search(step.begin, step.end, step.dense, fresh=step.begin == begin)
             end = found[0] if found else step.end
             if found and end >= stop - course.near:
                 end = stop
@@ -178,10 +180,16 @@ class _Run:
         self.slides = self.slides + 1 if course.t - self.last_hit < _NO_TIME * span else 0
         self.last_hit = course.t
         self._count()
-        if self.slides > _SLIDES and not course.whole:
-            course.whole = True
-            self.edges.only_triggers()
+        if self.slides > _SLIDES:
+            self._slide(found)
         return found | {k: self.edges.beyond(k) for k in due}
+
+    def _slide(self, found: dict[int, float]) -> None:
+        course = self.course
+        if course.whole or not any(course.scalar.pieces.of_motion[k] for k in found):
+            raise course.stopped(Status.EVENTS_WITHOUT_END, course.t, course.y, course.slope(course.t, course.y))
+        course.whole, self.slides = True, 0
+        self.edges.only_triggers()
 
     def _count(self) -> None:
         course = self.course
