@@ -27,7 +27,7 @@ _CALLS = {
 _DECLARED = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "min", "max")
 _COMPARE = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
 _LOGIC = {"and": "and", "or": "or", "xor": "xor"}
-UNSUPPORTED = ("rem", "asinh", "acosh", "atanh")
+UNSUPPORTED = ("rem", "asinh", "acosh", "atanh", "factorial")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import TIME, Graph, symbol_of
 
+_Leaves = Mapping[str, tuple[str, int]]
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _INTRINSICS = {
     "exp": "llvm.exp.f64", "ln": "llvm.log.f64", "sqrt": "llvm.sqrt.f64", "abs": "llvm.fabs.f64",
@@ -23,6 +24,7 @@ _INTRINSICS = {
     "pow": "llvm.pow.f64", "min": "llvm.minimum.f64", "max": "llvm.maximum.f64",
     "rem": "fmod", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "sinh": "sinh", "cosh": "cosh",
     "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh",
+    "factorial": "tgamma",
 }  # fmt: skip
 _ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
@@ -55,11 +57,44 @@ class Derivatives:
 
 def compile_derivatives(equations: Equations) -> Derivatives:
     """Return compiled derivatives of a model's equations (cached for the life of the process)."""
-    engine = load_object(compile_object("\n".join(_module(equations))))
-    address = engine.get_function_address("derivatives")
-    return Derivatives(
-        call=_SIGNATURE(address), states=len(equations.states), constants=len(equations.constants), _engine=engine
-    )
+    made = compile_formulas(
+        equations.graph, {"derivatives": equations.derivatives}, states=equations.states, constants=equations.constants
+    )["derivatives"]
+    return Derivatives(call=made.call, states=len(equations.states), constants=len(equations.constants), _engine=made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formulas:
+    """Machine code of some formulas: `call` is as for `Derivatives`, its result has `count` numbers."""
+
+    call: Callable[[float, int, int, int], None]
+    count: int
+    _engine: object = field(repr=False)
+
+    def __call__(self, t: float, y: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the formulas' values, as a new array; `y` and `p` are contiguous float64 arrays."""
+        result = np.empty(self.count)
+        if self.count:
+            self.call(t, _address(y), _address(p), _address(result))
+        return result
+
+
+def _address(array: NDArray[np.float64]) -> int:
+    """Return where a writable array's numbers begin; some times faster than `array.ctypes`."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(array.data)) if array.size else 0
+
+
+def compile_formulas(
+    graph: Graph, groups: Mapping[str, Sequence[int]], *, states: Sequence[str], constants: Sequence[str]
+) -> dict[str, Formulas]:
+    """Return machine code of groups of formulas over states, constants and time, one function per group."""
+    leaves = {symbol_of(s): ("%y", k) for k, s in enumerate(states)}
+    leaves |= {symbol_of(c): ("%p", k) for k, c in enumerate(constants)}
+    engine = load_object(compile_object("\n".join(_module(graph, groups, leaves))))
+    return {
+        name: Formulas(call=_SIGNATURE(engine.get_function_address(name)), count=len(roots), _engine=engine)
+        for name, roots in groups.items()
+    }
 
 
 @cache
@@ -98,22 +133,20 @@ def load_object(code: bytes) -> llvm.ExecutionEngine:
     return engine
 
 
-def _module(equations: Equations) -> Iterator[str]:
-    used = {str(equations.graph.nodes[n][0]) for n in equations.graph.needed(equations.derivatives)}
+def _module(graph: Graph, groups: Mapping[str, Sequence[int]], leaves: _Leaves) -> Iterator[str]:
+    used = {str(graph.nodes[n][0]) for roots in groups.values() for n in graph.needed(roots)}
     for operation in sorted(used & _INTRINSICS.keys()):
         two = operation in ("pow", "min", "max", "rem")
         yield f"declare double @{_INTRINSICS[operation]}(double{', double' if two else ''})"
-    yield "define void @derivatives(double %t, ptr noalias %y, ptr noalias %p, ptr noalias %dy) {"
-    yield from _body(equations)
-    yield "  ret void\n}"
+    for name, roots in groups.items():
+        yield f"define void @{name}(double %t, ptr noalias %y, ptr noalias %p, ptr noalias %out) {{"
+        yield from _body(graph, roots, leaves)
+        yield "  ret void\n}"
 
 
-def _body(equations: Equations) -> Iterator[str]:
-    graph = equations.graph
-    leaves = {symbol_of(s): ("%y", k) for k, s in enumerate(equations.states)}
-    leaves |= {symbol_of(c): ("%p", k) for k, c in enumerate(equations.constants)}
+def _body(graph: Graph, roots: Sequence[int], leaves: _Leaves) -> Iterator[str]:
     names: dict[int, str] = {}
-    for node in graph.needed(equations.derivatives):
+    for node in graph.needed(roots):
         value = graph.value(node)
         if value is not None:
             names[node] = _literal(value)
@@ -122,12 +155,12 @@ def _body(equations: Equations) -> Iterator[str]:
         else:
             names[node] = f"%v{node}"
             yield from _instructions(graph, node, names, leaves)
-    for k, node in enumerate(equations.derivatives):
-        yield f"  %o{k} = getelementptr double, ptr %dy, i64 {k}"
+    for k, node in enumerate(roots):
+        yield f"  %o{k} = getelementptr double, ptr %out, i64 {k}"
         yield f"  store double {names[node]}, ptr %o{k}"
 
 
-def _instructions(graph: Graph, node: int, names: dict[int, str], leaves: dict[str, tuple[str, int]]) -> Iterator[str]:
+def _instructions(graph: Graph, node: int, names: dict[int, str], leaves: _Leaves) -> Iterator[str]:
     operation, result = str(graph.nodes[node][0]), names[node]
     if operation == "symbol":
         array, index = leaves[str(graph.nodes[node][1])]
@@ -139,6 +172,11 @@ def _instructions(graph: Graph, node: int, names: dict[int, str], leaves: dict[s
         yield f"  {result} = {_ARITHMETIC[operation]} double {args[0]}, {args[1]}"
     elif operation == "neg":
         yield f"  {result} = fneg double {args[0]}"
+    elif operation == "factorial":  # gamma(x + 1)
+        yield f"  %n{node} = fadd double {args[0]}, {_literal(1.0)}"
+        yield f"  %g{node} = call double @tgamma(double %n{node})"
+        yield f"  %d{node} = fcmp oge double {args[0]}, {_literal(0.0)}"
+        yield f"  {result} = select i1 %d{node}, double %g{node}, double {_literal(math.nan)}"
     elif operation in _INTRINSICS:
         yield f"  {result} = call double @{_INTRINSICS[operation]}({', '.join('double ' + a for a in args)})"
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from atmpsim.compile.batch import Batch, compile_batch, goes_in_lanes
-from atmpsim.compile.llvm import Derivatives, compile_derivatives
+from atmpsim.compile.scalar import Scalar, compile_scalar
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.spec import Model
 
@@ -20,9 +20,9 @@ class Program:
     fixed: frozenset[str]
 
     @cached_property
-    def derivatives(self) -> Derivatives:
+    def scalar(self) -> Scalar:
         """Scalar code, for LSODA."""
-        return compile_derivatives(self.equations)
+        return compile_scalar(self.equations)
 
     @cached_property
     def batch(self) -> Batch:
@@ -31,8 +31,8 @@ class Program:
 
     @cached_property
     def goes_in_lanes(self) -> bool:
-        """Whether the batch solver can run the model: no events, and only functions it has vector code for."""
-        return not self.equations.events and bool(self.equations.states) and goes_in_lanes(self.equations)
+        """Whether the batch solver can run the model: plain equations, and only functions it has vector code for."""
+        return self.equations.is_plain and bool(self.equations.states) and goes_in_lanes(self.equations)
 
 
 def prepare(model: Model, *, fixed: Collection[str] = ()) -> Program:

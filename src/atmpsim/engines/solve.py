@@ -70,7 +70,7 @@ def solve(
         leaves = dict(zip(equations.states, ensemble.initial[k].tolist(), strict=True))
         leaves |= dict(zip(equations.constants, ensemble.constants[k].tolist(), strict=True))
         return integrate(
-            equations, program.derivatives, leaves=leaves, schedule=ensemble.schedule(k), times=times,
+            program.scalar, leaves=leaves, schedule=ensemble.schedule(k), times=times,
             tolerances=tolerances, sample=sample,
         )  # fmt: skip
 

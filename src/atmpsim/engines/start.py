@@ -29,7 +29,7 @@ def initial_leaves(
         If a state, or a constant that the equations use, has no value.
     """
     numbers = {k: q.value for k, q in equations.model.quantities.items() if q.value is not None and q.kind != "species"}
-    leaves = {*equations.states, *equations.constants} - equations.switches.keys()
+    leaves = {*equations.states, *equations.constants} - equations.switches.keys() - equations.delays.keys()
     known = {symbol_of(k): np.asarray(v, dtype=np.float64) for k, v in numbers.items() if k in leaves}
     known |= {symbol_of(k): np.asarray(v, dtype=np.float64) for k, v in given.items()}
     known[TIME] = np.asarray(start)
@@ -45,11 +45,14 @@ def initial_leaves(
 
 
 def _require_values(equations: Equations, known: Mapping[str, object], where: str) -> None:
-    formulas = [*equations.derivatives, *equations.switches.values()]
+    formulas = [*equations.derivatives, *equations.switches.values(), *(h.formula for h in equations.held)]
+    formulas += [node for delay in equations.delays.values() for node in (delay.formula, delay.span)]
     for event in equations.events:
         formulas += [event.trigger, *(node for _, node in event.assignments)]
+        formulas += [node for node in (event.delay, event.priority) if node is not None]
     used = equations.graph.symbols(formulas) | {symbol_of(s) for s in equations.states}
-    missing = sorted(used - known.keys() - {symbol_of(s) for s in equations.switches})
+    found_later = (*equations.switches, *equations.delays, *equations.unknowns)
+    missing = sorted(used - known.keys() - {symbol_of(s) for s in found_later})
     if missing:
         # what a missing value would follow from is what the user has to give
         unknown = {k: n for k, n in equations.initial.items() if symbol_of(k) not in known}
@@ -73,6 +76,13 @@ def check_given(equations: Equations, given: Mapping[str, object], *, where: str
                 found=f"'{identifier}', which the model computes by a rule",
                 expected="a quantity with a value of its own",
                 remedy="Set what it is computed from.",
+            )
+        if identifier in equations.unknowns:
+            raise ModelError(
+                where=where,
+                found=f"'{identifier}', which an algebraic rule of the model determines",
+                expected="a quantity with a value of its own",
+                remedy="Set what the rule computes it from.",
             )
         if model.quantity(identifier) is None:
             raise ModelError(

@@ -1,30 +1,20 @@
-"""When timed conditions change and events fire, worked out before the integration starts."""
+"""When timed conditions change, worked out before the integration starts."""
 
 from __future__ import annotations
 
 import sys
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Mapping
-from itertools import pairwise
-from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
-from atmpsim.model.equations import Equations, TimedEvent, timed_comparisons
+from atmpsim.model.equations import Equations, timed_comparisons
 from atmpsim.model.evaluate import apply_to_numbers, evaluate
 from atmpsim.model.graph import TIME, Graph
 from atmpsim.scenario.dosing import Schedule
 
 # times closer than this many roundings are one time: a few operations build a time, each errs by half of one
 _ROUNDINGS = 4
-_AT_EQUALITY = {"eq": 1.0, "le": 1.0, "lt": 0.0, "ne": 0.0}
-
-
-class Firing(NamedTuple):
-    """An event and a time at which it fires."""
-
-    time: float
-    event: TimedEvent
 
 
 def one_time(times: Iterable[float], fixed: Collection[float]) -> dict[float, float]:
@@ -53,68 +43,19 @@ def resolution(times: Iterable[float]) -> float:
 
 def switch_times(equations: Equations, symbols: Mapping[str, ArrayLike], schedule: Schedule) -> list[float]:
     """Return the times within the schedule's span at which a timed condition of the derivatives may change."""
-    return list(_changes(equations, list(equations.switches.values()), symbols, schedule))
+    graph = equations.graph.copy()
+    found = set()
+    for comparison in timed_comparisons(equations, list(equations.switches.values())):
+        at_0, slope = _line(graph, graph.apply("sub", *graph.children(comparison)), symbols)
+        if slope and schedule.start <= -at_0 / slope <= schedule.end:
+            found.add(-at_0 / slope)
+    return sorted(found)
 
 
 def switch_values(equations: Equations, symbols: Mapping[str, ArrayLike]) -> dict[str, float]:
     """Return each timed condition's truth at the time in `symbols`."""
     values = evaluate(equations.graph, list(equations.switches.values()), symbols)
     return {name: float(value) for name, value in zip(equations.switches, values, strict=True)}
-
-
-def firings(equations: Equations, symbols: Mapping[str, ArrayLike], schedule: Schedule) -> tuple[Firing, ...]:
-    """Return every firing of the model's events, in the order of the model at each time.
-
-    An event fires where its trigger turns from false to true. A trigger such as `time == 2` is true at one
-    instant only and fires there, also at the start, where SBML's rule (a trigger counts as true before the
-    start) would leave it without any effect.
-    """
-    found = [
-        Firing(time, event) for event in equations.events for time in _firing_times(equations, event, symbols, schedule)
-    ]
-    return tuple(sorted(found, key=lambda f: f.time))
-
-
-def _firing_times(
-    equations: Equations, event: TimedEvent, symbols: Mapping[str, ArrayLike], schedule: Schedule
-) -> list[float]:
-    changes = _changes(equations, [event.trigger], symbols, schedule)
-    points = sorted({schedule.start, schedule.end, *changes})
-    middles = [0.5 * (a + b) for a, b in pairwise(points)]
-    truth = {t: _true_at(equations, event.trigger, symbols, t, changes.get(t, ())) for t in (*points, *middles)}
-    times = []
-    for k, time in enumerate(points):
-        now = truth[time]
-        after = truth[middles[k]] if k < len(middles) else now
-        before = truth[middles[k - 1]] if k else event.initially_true and not (now and not after)
-        if (now or after) and not before:
-            times.append(time)
-    return times
-
-
-def _true_at(
-    equations: Equations, trigger: int, symbols: Mapping[str, ArrayLike], time: float, equal: Collection[int]
-) -> bool:
-    """Return the trigger's truth at a time; in the comparisons `equal` both sides are equal there by construction."""
-    graph = equations.graph.copy()
-    known = {node: graph.const(_AT_EQUALITY[str(graph.nodes[node][0])]) for node in equal}
-    node = graph.substitute([trigger], {}, known)[0]
-    return bool(evaluate(graph, [node], {**symbols, TIME: time})[0])
-
-
-def _changes(
-    equations: Equations, roots: list[int], symbols: Mapping[str, ArrayLike], schedule: Schedule
-) -> dict[float, list[int]]:
-    """Return where the affine comparisons in the roots change sides within the span, and which do."""
-    graph = equations.graph.copy()
-    found: dict[float, list[int]] = {}
-    for comparison in timed_comparisons(equations, roots):
-        at_0, slope = _line(graph, graph.apply("sub", *graph.children(comparison)), symbols)
-        if slope:
-            time = -at_0 / slope
-            if schedule.start <= time <= schedule.end:
-                found.setdefault(time, []).append(comparison)
-    return dict(sorted(found.items()))
 
 
 def _line(graph: Graph, root: int, symbols: Mapping[str, ArrayLike]) -> tuple[float, float]:

@@ -19,6 +19,7 @@ class Status(enum.IntEnum):
     STEP_LIMIT = 2
     STEP_UNDERFLOW = 3
     SOLVER_FAILED = 4
+    EVENTS_WITHOUT_END = 5
 
 
 @dataclass(frozen=True, kw_only=True)

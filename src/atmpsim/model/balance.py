@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atmpsim.errors import ModelError
-from atmpsim.model.graph import TIME, Graph, symbol_of
+from atmpsim.model.graph import OF_A_COURSE, TIME, Graph, symbol_of
 from atmpsim.model.spec import Model
 from atmpsim.units import known_units, parse_unit, registry
 
@@ -116,6 +116,8 @@ def _equations(model: Model, table: dict[str, _Unit], time: _Unit | None) -> Ite
     for reaction in model.reactions.values():
         for species, _ in reaction.changes:
             quantity = model.species[species]
+            if quantity.conversion:
+                continue
             unit = _unit_of(quantity.unit) if quantity.typed else None
             yield f"reaction '{reaction.id}'", reaction.rate, unit.times(time, -1.0) if unit and time else None
 
@@ -149,7 +151,7 @@ def _clash(operation: str, below: list[_Unit | None]) -> tuple[str, str] | None:
         first, second = compared
         if first is not None and second is not None and not first.fits(second):
             return first.text(), second.text()
-    elif operation not in ("mul", "div", "neg", "abs", "floor", "ceil", "sqrt", "pow", *_TRUTH):
+    elif operation not in ("mul", "div", "neg", "abs", "floor", "ceil", "sqrt", "pow", *OF_A_COURSE, *_TRUTH):
         for unit in below:
             if unit is not None and not unit.fits(_NUMBER):
                 return unit.text(), "a pure number"
@@ -162,6 +164,8 @@ def _combine(graph: Graph, node: int, operation: str, below: list[_Unit | None])
     if operation in ("mul", "div"):
         first, second = below
         return None if first is None or second is None else first.times(second, 1.0 if operation == "mul" else -1.0)
+    if operation == "rate":
+        return None  # per unit of time, which may be unknown
     if operation == "sqrt":
         return below[0].power(0.5) if below[0] is not None else None
     if operation == "pow":
@@ -172,4 +176,4 @@ def _combine(graph: Graph, node: int, operation: str, below: list[_Unit | None])
     if operation in _SAME or operation == "select":
         first, second = below[-2:]
         return second if first is None or first.any else first
-    return below[0] if operation in ("neg", "abs", "floor", "ceil") else _NUMBER
+    return below[0] if operation in ("neg", "abs", "floor", "ceil", "delay") else _NUMBER

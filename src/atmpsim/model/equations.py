@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from atmpsim.errors import ModelError
-from atmpsim.model.graph import COMPARISONS, TIME, Graph, symbol_of
+from atmpsim.model.definitions import (
+    Delayed,
+    RatesOfChange,
+    contains,
+    per_volume,
+    replace_operation,
+    resolve,
+    times_volume,
+    volume_of,
+)
+from atmpsim.model.determine import Held, changed_species, determined_by, equilibria, scaled_stoichiometry
+from atmpsim.model.graph import Graph, symbol_of
+from atmpsim.model.initial import before_start, earlier, initial_values
 from atmpsim.model.spec import Event, Model, Species
-
-_CONSTANT, _AFFINE, _OTHER = 0, 1, 2
-_JUMPS = (*COMPARISONS, "floor", "ceil", "rem")
+from atmpsim.model.timed import is_timed_comparison, jumps_in_time, name_switches, time_dependence
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimedEvent:
-    """An event over the leaves of the equations: its trigger, and what it puts into which leaf."""
+class EventFormulas:
+    """An event over the leaves of the equations: its trigger, and the value that each target's id takes.
+
+    The value of a species that is a concentration is one; see `Equations.volumes`.
+    """
 
     id: str
     trigger: int
     assignments: tuple[tuple[str, int], ...]
     initially_true: bool
+    persistent: bool
+    early: bool
+    delay: int | None
+    priority: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Equations:
-    """The ordinary differential equations of a model.
+    """The equations of a model: ordinary, or with delays and with formulas that are held at zero.
 
     Every node is over the leaves: `states` and `constants` (both as amounts for species) and time.
 
     Attributes
     ----------
     states
-        Ids that the solver advances; a species stands for its amount.
+        Ids that the solver advances; a species stands for its amount. Last come those of `unknowns`.
     constants
-        Ids that stay fixed between events, then the names of `switches`.
+        Ids that stay fixed between events, then the names of `switches` and of `delays`.
     derivatives
         One node per state.
     values
@@ -45,7 +61,19 @@ class Equations:
         Conditions that depend on time alone, by the name that stands for them in `derivatives`. They are
         constant between the times at which they change, so the solver stops there instead of stepping over.
     events
-        Events whose triggers are combinations of such conditions.
+        What happens when a condition turns true.
+    volumes
+        The node of the compartment's size of each species that is a concentration.
+    held
+        Formulas that stay zero, by algebraic rules and fast reactions, and what moves to keep them so.
+    unknowns
+        The states that algebraic rules determine; the numbers they start from are guesses.
+    delays
+        Values of an earlier time, by the name of the leaf that stands for them.
+    jumps_in_time
+        Whether derivatives jump at times that `switches` do not tell and no state decides.
+    constraints
+        The nodes of the model's constraints.
     """
 
     model: Model
@@ -56,7 +84,23 @@ class Equations:
     values: Mapping[str, int]
     initial: Mapping[str, int]
     switches: Mapping[str, int]
-    events: tuple[TimedEvent, ...]
+    events: tuple[EventFormulas, ...]
+    volumes: Mapping[str, int] = field(default_factory=dict)
+    held: tuple[Held, ...] = ()
+    unknowns: tuple[str, ...] = ()
+    delays: Mapping[str, Delayed] = field(default_factory=dict)
+    jumps_in_time: bool = False
+    constraints: tuple[int, ...] = ()
+
+    @property
+    def dosable(self) -> tuple[str, ...]:
+        """The states that a dose may go into: those that no algebraic rule determines."""
+        return tuple(s for s in self.states if s not in self.unknowns)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether derivatives and switches are all there is: nothing to locate, to hold or to look back at."""
+        return not (self.events or self.held or self.delays or self.jumps_in_time)
 
 
 def write_equations(model: Model, *, fixed: Collection[str] = ()) -> Equations:
@@ -70,220 +114,158 @@ def write_equations(model: Model, *, fixed: Collection[str] = ()) -> Equations:
     Raises
     ------
     ModelError
-        If definitions go round in a circle, or an event cannot be timed beforehand.
+        If definitions go round in a circle, or an algebraic rule determines nothing.
     """
-    graph = model.graph.copy()
-    changed = _changed_species(model)
-    states = tuple(k for k in model.species if k in changed or k in model.rate_rules)
-    states += tuple(k for k in model.rate_rules if k not in model.species)
-    computed = set(model.assignment_rules)
-    constants = [k for k in model.quantities if k not in states and k not in computed]
-    names = _leaf_values(graph, model)
-    rates = {symbol_of(k): r.rate for k, r in model.reactions.items()}
-    rules = {symbol_of(k): n for k, n in model.assignment_rules.items()}
-    now = _resolve(graph, {**rules, **rates}, names, where=model.path or model.id)
-    derivatives = [_derivative(graph, model, state, now) for state in states]
-    varying = {*states, *(k for e in model.events.values() for k, _ in e.assignments)}
-    events = tuple(_timed_event(graph, model, event, now, varying) for event in model.events.values())
-    derivatives, switches = _name_switches(graph, derivatives, varying)
-    _refuse_unlocated(graph, model, derivatives, varying)
-    return Equations(
-        model=model,
-        graph=graph,
-        states=states,
-        constants=(*constants, *switches),
-        derivatives=tuple(derivatives),
-        values=_every_value(graph, model, now),
-        initial=_initial(graph, model, fixed, {**rules, **rates}, names),
-        switches=switches,
-        events=events,
-    )
+    return _Writer(model).write(fixed)
 
 
-def _changed_species(model: Model) -> set[str]:
-    touched = {s for r in model.reactions.values() for s, _ in r.changes}
-    return {k for k in touched if not model.species[k].boundary and k not in model.assignment_rules}
+class _Writer:
+    """Writes the equations of one model into a copy of its graph."""
 
+    def __init__(self, model: Model) -> None:
+        self.model, self.graph = model, model.graph.copy()
+        rates = {symbol_of(k): r.rate for k, r in model.reactions.items()}
+        self.definitions = {symbol_of(k): n for k, n in model.assignment_rules.items()} | rates
+        self.delays: dict[str, tuple[int, int]] = {}
+        self.has_delays = contains(self.graph, range(len(self.graph.nodes)), "delay")
+        now = resolve(self.graph, model, self.definitions)
+        self.now = dict(zip(now, self._without_delays(list(now.values())), strict=True))
 
-def _leaf_values(graph: Graph, model: Model) -> dict[str, int]:
-    """Return what each symbol of a formula stands for: a species is its concentration unless substance-only."""
-    names = {}
-    for identifier, species in model.species.items():
-        leaf = graph.symbol(symbol_of(identifier))
-        names[symbol_of(identifier)] = leaf if species.substance_only else _per_volume(graph, leaf, species)
-    return names
+    def write(self, fixed: Collection[str]) -> Equations:
+        model, graph = self.model, self.graph
+        rules = [self._formula(n) for n in model.algebraic_rules]
+        unknowns = determined_by(model, graph, rules)
+        states = self._states(unknowns)
+        held = equilibria(model, graph, self.now, states)
+        written = self._rates_of_change(states, unknowns, held)
+        held += [Held(formula=n, along=((k, graph.const(1.0)),)) for n, k in zip(rules, unknowns, strict=True)]
+        held = [Held(formula=written.write_out([h.formula])[0], along=h.along) for h in held]
+        self.now = dict(zip(self.now, written.write_out(list(self.now.values())), strict=True))
+        events = tuple(self._event(e, written) for e in model.events.values())
+        constraints = tuple(written.write_out([self._formula(c.condition) for c in model.constraints]))
+        initial = self._initial(fixed, written)
+        delays = self._written_delays(written, initial)
+        initial = self._without_leaves_of_delays(initial, delays)
+        derivatives = [written.derivatives[symbol_of(s)] for s in states]
+        varying = {*states, *self.delays, *(k for e in events for k, _ in e.assignments)}
+        derivatives, switches = name_switches(graph, derivatives, varying)
+        constants = [k for k in model.quantities if k not in states and k not in model.assignment_rules]
+        return Equations(
+            model=model,
+            graph=graph,
+            states=states,
+            constants=(*constants, *switches, *self.delays),
+            derivatives=tuple(derivatives),
+            values=self._every_value(),
+            initial=initial,
+            switches=switches,
+            events=events,
+            volumes={k: volume_of(graph, s, self.now) for k, s in model.species.items() if not s.substance_only},
+            held=tuple(held),
+            unknowns=tuple(unknowns),
+            delays=delays,
+            jumps_in_time=jumps_in_time(graph, derivatives, varying, states),
+            constraints=constraints,
+        )
 
+    def _formula(self, node: int) -> int:
+        """Return a formula of the model over leaves."""
+        return self._without_delays(self.graph.substitute([node], self.now))[0]
 
-def _per_volume(graph: Graph, amount: int, species: Species) -> int:
-    return graph.apply("div", amount, graph.symbol(symbol_of(species.compartment)))
+    def _without_delays(self, nodes: list[int]) -> list[int]:
+        return replace_operation(self.graph, nodes, "delay", self._delay) if self.has_delays else nodes
 
+    def _delay(self, formula: int, span: int) -> int:
+        for name, known in self.delays.items():
+            if known == (formula, span):
+                return self.graph.symbol(name)
+        name = f"delay {len(self.delays) + 1}"
+        self.delays[name] = formula, span
+        return self.graph.symbol(name)
 
-def _times_volume(graph: Graph, concentration: int, species: Species, names: Mapping[str, int]) -> int:
-    compartment = symbol_of(species.compartment)
-    return graph.apply("mul", concentration, names.get(compartment, graph.symbol(compartment)))
+    def _states(self, unknowns: Sequence[str]) -> tuple[str, ...]:
+        model, changed = self.model, changed_species(self.model)
+        states = [k for k in model.species if k in changed or k in model.rate_rules]
+        return (*states, *(k for k in model.rate_rules if k not in model.species), *unknowns)
 
+    def _rates_of_change(self, states: Sequence[str], unknowns: Sequence[str], held: Sequence[Held]) -> RatesOfChange:
+        derivatives = {symbol_of(s): self._derivative(s) for s in states}
+        lost = {symbol_of(k) for k in unknowns} | {symbol_of(k) for h in held for k, _ in h.along} | {*self.delays}
+        return RatesOfChange(self.graph, derivatives, lost, where=self.model.path or self.model.id)
 
-def _resolve(graph: Graph, definitions: Mapping[str, int], names: Mapping[str, int], *, where: str) -> dict[str, int]:
-    """Return every symbol's node with definitions put into one another, in order of dependence."""
-    resolved = {k: n for k, n in names.items() if k not in definitions}
-    waiting = list(definitions)
-    needs = {k: graph.symbols([n]) & definitions.keys() for k, n in definitions.items()}
-    while waiting:
-        ready = [k for k in waiting if needs[k] <= resolved.keys()]
-        if not ready:
-            raise ModelError(
-                where=where,
-                found=f"definitions that go round in a circle: {', '.join(sorted(waiting)[:6])}",
-                expected="rules that can be computed one after the other",
-                remedy="Break the circle.",
-            )
-        for key in ready:
-            resolved[key] = graph.substitute([definitions[key]], resolved)[0]
-        waiting = [k for k in waiting if k not in resolved]
-    return resolved
+    def _derivative(self, state: str) -> int:
+        graph, model, species = self.graph, self.model, self.model.species.get(state)
+        if state in model.rate_rules:
+            rate = self._formula(model.rate_rules[state])
+            return self._rate_of_amount(rate, species) if species and not species.substance_only else rate
+        terms = []
+        for identifier, reaction in model.reactions.items():
+            for changed, change in reaction.changes:
+                if changed == state and not reaction.fast:
+                    per_extent = scaled_stoichiometry(model, graph, state, change, self.now)
+                    terms.append(graph.apply("mul", per_extent, self.now[symbol_of(identifier)]))
+        return self._without_delays([graph.total(terms)])[0]
 
+    def _rate_of_amount(self, rate: int, species: Species) -> int:
+        """Return the derivative of c V where a rule gives that of the concentration c, and V may vary."""
+        graph, volume = self.graph, volume_of(self.graph, species, self.now)
+        dilution = graph.const(0.0)
+        if not self.model.compartments[species.compartment].constant:
+            dilution = graph.apply("mul", self.now[symbol_of(species.id)], graph.apply("rate", volume))
+        return graph.apply("add", graph.apply("mul", rate, volume), dilution)
 
-def _derivative(graph: Graph, model: Model, state: str, now: Mapping[str, int]) -> int:
-    species = model.species.get(state)
-    if state in model.rate_rules:
-        rate = graph.substitute([model.rate_rules[state]], now)[0]
-        return rate if species is None or species.substance_only else _times_volume(graph, rate, species, now)
-    terms = []
-    for identifier, reaction in model.reactions.items():
-        for changed, stoichiometry in reaction.changes:
-            if changed == state and stoichiometry:
-                terms.append(graph.apply("mul", graph.const(stoichiometry), now[symbol_of(identifier)]))
-    return graph.total(terms)
+    def _written_delays(self, written: RatesOfChange, initial: Mapping[str, int]) -> dict[str, Delayed]:
+        before = before_start(self.graph, self.delays, initial)
+        found = {}
+        for name, delay in self.delays.items():
+            formula, span = written.write_out(list(delay))
+            found[name] = Delayed(formula=formula, span=span, before=before[name])
+        return found
 
+    def _without_leaves_of_delays(self, initial: dict[str, int], delays: Mapping[str, Delayed]) -> dict[str, int]:
+        past = {name: earlier(self.graph, d.before, d.span) for name, d in delays.items()}
+        nodes = self.graph.substitute(list(initial.values()), past)
+        return dict(zip(initial, nodes, strict=True))
 
-def _every_value(graph: Graph, model: Model, now: Mapping[str, int]) -> dict[str, int]:
-    values = {}
-    for identifier in (*model.quantities, *model.reactions):
-        node = now.get(symbol_of(identifier), graph.symbol(symbol_of(identifier)))
-        species = model.species.get(identifier)
-        if species is None:
-            values[identifier] = node
-        elif species.substance_only:
-            values[identifier] = node
-            values[f"[{identifier}]"] = _per_volume(graph, node, species)
-        else:
-            values[identifier] = _amount(graph, model, species, node, now)
-            values[f"[{identifier}]"] = node
-    return values
+    def _event(self, event: Event, written: RatesOfChange) -> EventFormulas:
+        def over_leaves(node: int | None) -> int | None:
+            return None if node is None else written.write_out([self._formula(node)])[0]
 
+        return EventFormulas(
+            id=event.id,
+            trigger=written.write_out([self._formula(event.trigger)])[0],
+            assignments=tuple((k, written.write_out([self._formula(n)])[0]) for k, n in event.assignments),
+            initially_true=event.initially_true,
+            persistent=event.persistent,
+            early=event.early,
+            delay=over_leaves(event.delay),
+            priority=over_leaves(event.priority),
+        )
 
-def _amount(graph: Graph, model: Model, species: Species, value: int, now: Mapping[str, int]) -> int:
-    if species.substance_only:
-        return value
-    if species.id not in model.assignment_rules:
-        return graph.symbol(symbol_of(species.id))
-    return _times_volume(graph, value, species, now)
+    def _initial(self, fixed: Collection[str], written: RatesOfChange) -> dict[str, int]:
+        return initial_values(
+            self.graph, self.model, fixed=fixed, definitions=self.definitions, write_out=written.write_out
+        )
 
-
-def _initial(
-    graph: Graph, model: Model, fixed: Collection[str], definitions: Mapping[str, int], names: Mapping[str, int]
-) -> dict[str, int]:
-    given = {k: n for k, n in model.initial_assignments.items() if k not in fixed and k not in model.assignment_rules}
-    start = {symbol_of(k): n for k, n in given.items()}
-    # an initial assignment may use a species whose own start is a number: its symbol is that concentration
-    resolved = _resolve(graph, {**definitions, **start}, names, where=model.path or model.id)
-    initial = {}
-    for identifier in given:
-        species = model.species.get(identifier)
-        node = resolved[symbol_of(identifier)]
-        if species is not None and not species.substance_only:
-            node = _times_volume(graph, node, species, resolved)
-        initial[identifier] = node
-    for identifier, species in model.species.items():
-        if identifier in initial or identifier in model.assignment_rules or species.value is None:
-            continue
-        initial[identifier] = _amount_from_number(graph, species, resolved)
-    return initial
-
-
-def _amount_from_number(graph: Graph, species: Species, resolved: Mapping[str, int]) -> int:
-    number = graph.const(species.value if species.value is not None else float("nan"))
-    return _times_volume(graph, number, species, resolved) if species.value_is_concentration else number
-
-
-def _time_dependence(graph: Graph, roots: Collection[int], states: Collection[str]) -> dict[int, int]:
-    """Return for each node whether it is constant between events, affine in time, or anything else."""
-    kinds: dict[int, int] = {}
-    state_symbols = {symbol_of(s) for s in states}
-    for node in graph.needed(roots):
-        entry = graph.nodes[node]
-        below = [kinds[c] for c in graph.children(node)]
-        if entry[0] == "symbol":
-            kinds[node] = _AFFINE if entry[1] == TIME else _OTHER if entry[1] in state_symbols else _CONSTANT
-        elif not below or max(below) == _CONSTANT:
-            kinds[node] = _CONSTANT
-        elif entry[0] in ("add", "sub", "neg") or (entry[0] == "mul" and min(below) == _CONSTANT):
-            kinds[node] = max(below)
-        elif entry[0] == "div" and below[1] == _CONSTANT:
-            kinds[node] = below[0]
-        else:
-            kinds[node] = _OTHER
-    return kinds
-
-
-def _name_switches(graph: Graph, derivatives: list[int], states: Collection[str]) -> tuple[list[int], dict[str, int]]:
-    kinds = _time_dependence(graph, derivatives, states)
-    found = [n for n in kinds if _is_timed_comparison(graph, n, kinds)]
-    switches = {f"switch {k + 1}": node for k, node in enumerate(found)}
-    leaves = {node: graph.symbol(name) for name, node in switches.items()}
-    return graph.substitute(derivatives, {}, leaves), switches
-
-
-def _is_timed_comparison(graph: Graph, node: int, kinds: Mapping[int, int]) -> bool:
-    if graph.nodes[node][0] not in COMPARISONS:
-        return False
-    below = [kinds[c] for c in graph.children(node)]
-    return max(below) == _AFFINE
-
-
-def _refuse_unlocated(graph: Graph, model: Model, derivatives: Collection[int], states: Collection[str]) -> None:
-    """Raise for a jump of time alone whose times are not known: a solver steps over short pulses in silence."""
-    kinds, state_symbols = _time_dependence(graph, derivatives, states), {symbol_of(s) for s in states}
-    for node, kind in kinds.items():
-        operation = str(graph.nodes[node][0])
-        if operation in _JUMPS and kind != _CONSTANT and not graph.symbols([node]) & state_symbols:
-            raise ModelError(
-                where=model.path or model.id,
-                found=f"a jump in time that cannot be timed beforehand ('{operation}')",
-                expected="comparisons of time with constants in rates and rules",
-                remedy="Write it with comparisons such as time < 7, or give it as doses or events.",
-            )
+    def _every_value(self) -> dict[str, int]:
+        graph, model, values = self.graph, self.model, dict[str, int]()
+        for identifier in (*model.quantities, *model.reactions):
+            leaf = graph.symbol(symbol_of(identifier))
+            node = self.now.get(symbol_of(identifier), leaf)
+            species = model.species.get(identifier)
+            if species is None:
+                values[identifier] = node
+            elif species.substance_only:
+                values[identifier] = node
+                values[f"[{identifier}]"] = per_volume(graph, node, species, self.now)
+            else:
+                ruled = identifier in model.assignment_rules
+                values[identifier] = times_volume(graph, node, species, self.now) if ruled else leaf
+                values[f"[{identifier}]"] = node
+        return values
 
 
 def timed_comparisons(equations: Equations, roots: Collection[int]) -> list[int]:
     """Return the comparisons in the roots that are between affine functions of time."""
-    kinds = _time_dependence(equations.graph, roots, equations.states)
-    return [n for n in kinds if _is_timed_comparison(equations.graph, n, kinds)]
-
-
-def _timed_event(
-    graph: Graph, model: Model, event: Event, now: Mapping[str, int], varying: Collection[str]
-) -> TimedEvent:
-    trigger = graph.substitute([event.trigger], now)[0]
-    _refuse_untimed(graph, model, event, trigger, varying)
-    assignments = []
-    for target, formula in event.assignments:
-        node = graph.substitute([formula], now)[0]
-        species = model.species.get(target)
-        if species is not None and not species.substance_only:
-            node = _times_volume(graph, node, species, now)
-        assignments.append((target, node))
-    return TimedEvent(id=event.id, trigger=trigger, assignments=tuple(assignments), initially_true=event.initially_true)
-
-
-def _refuse_untimed(graph: Graph, model: Model, event: Event, trigger: int, varying: Collection[str]) -> None:
-    kinds = _time_dependence(graph, [trigger], varying)
-    for node, kind in kinds.items():
-        logical = graph.nodes[node][0] in ("and", "or", "not", "xor")
-        if kind == _OTHER and not logical and not _is_timed_comparison(graph, node, kinds):
-            raise ModelError(
-                where=f"{model.path or model.id} event {event.id}",
-                found="a trigger that is not a comparison of time with constants",
-                expected="a trigger such as time >= 7",
-                remedy="This version fires events at times known beforehand.",
-            )
+    kinds = time_dependence(equations.graph, roots, equations.states)
+    return [n for n in kinds if is_timed_comparison(equations.graph, n, kinds)]

@@ -16,8 +16,17 @@ def _truth(condition: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(condition, dtype=np.float64)
 
 
+def _factorial_of(x: float) -> float:
+    try:
+        return math.gamma(x + 1.0) if x >= 0.0 else math.nan
+    except OverflowError:
+        return math.inf
+
+
+_factorial = np.vectorize(_factorial_of, otypes=[np.float64])
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "neg": np.negative, "exp": np.exp, "ln": np.log, "sqrt": np.sqrt, "abs": np.abs,
+    "factorial": _factorial, "neg": np.negative, "exp": np.exp, "ln": np.log, "sqrt": np.sqrt, "abs": np.abs,
     "floor": np.floor, "ceil": np.ceil, "sin": np.sin, "cos": np.cos, "tan": np.tan,
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
     "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,

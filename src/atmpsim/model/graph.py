@@ -29,10 +29,13 @@ UNARY = (
     "asinh",
     "acosh",
     "atanh",
+    "factorial",
     "not",
 )
 BINARY = ("add", "sub", "mul", "div", "pow", "lt", "le", "eq", "ne", "and", "or", "xor", "min", "max", "rem")
 COMPARISONS = ("lt", "le", "eq", "ne")
+# what a formula may say of a whole course: its value some time ago, and its rate of change; equations replace them
+OF_A_COURSE = ("delay", "rate")
 TIME = "time"
 
 Node = tuple[object, ...]
@@ -48,6 +51,7 @@ class Graph:
 
     Leaves are `("const", value)` and `("symbol", name)`; inner nodes are `(operation, child, ...)` with the
     operations of `UNARY`, `BINARY` and `select` (condition, value if true, value if false). Truth is 1.0 or 0.0.
+    `delay` (formula, time span) and `rate` (formula) stand for what only the equations of a whole model can tell.
 
     Examples
     --------
@@ -100,7 +104,7 @@ class Graph:
         if node is not None:
             return node
         numbers = [self.value(a) for a in args]
-        if all(n is not None for n in numbers) and operation != "select":
+        if all(n is not None for n in numbers) and operation not in ("select", *OF_A_COURSE):
             folded = _fold(operation, numbers)  # type: ignore[arg-type]
             if folded is not None:
                 return self.const(folded)
@@ -214,6 +218,14 @@ def _simplify_select(graph: Graph, condition: int, yes: int, no: int) -> int | N
     return yes if yes == no else None
 
 
+def _simplify_delay(graph: Graph, formula: int, span: int) -> int | None:
+    return formula if graph.value(span) == 0.0 or graph.value(formula) is not None else None
+
+
+def _simplify_rate(graph: Graph, formula: int) -> int | None:
+    return graph.const(0.0) if graph.value(formula) is not None else None
+
+
 _SIMPLIFY: dict[str, Callable[..., int | None]] = {
     "add": _simplify_add,
     "sub": _simplify_sub,
@@ -222,4 +234,6 @@ _SIMPLIFY: dict[str, Callable[..., int | None]] = {
     "neg": _simplify_neg,
     "pow": _simplify_pow,
     "select": _simplify_select,
+    "delay": _simplify_delay,
+    "rate": _simplify_rate,
 }

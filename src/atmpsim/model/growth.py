@@ -100,6 +100,12 @@ def _size(formula: libsbml.ASTNode, parameters: list[str], functions: Mapping[st
     return _Size(min(own, _CEILING), uses, chain)
 
 
+def _references(model: libsbml.Model) -> Iterator[libsbml.SpeciesReference]:
+    for reaction in model.getListOfReactions():
+        yield from reaction.getListOfReactants()
+        yield from reaction.getListOfProducts()
+
+
 def _formulas(model: libsbml.Model) -> Iterator[tuple[str, libsbml.ASTNode]]:
     for rule in model.getListOfRules():
         yield f"rule for {rule.getVariable()}", rule.getMath()
@@ -108,6 +114,13 @@ def _formulas(model: libsbml.Model) -> Iterator[tuple[str, libsbml.ASTNode]]:
     for reaction in model.getListOfReactions():
         if reaction.isSetKineticLaw():
             yield f"reaction {reaction.getId()}", reaction.getKineticLaw().getMath()
+    for reference in _references(model):
+        if reference.isSetStoichiometryMath():
+            yield f"stoichiometry of {reference.getSpecies()}", reference.getStoichiometryMath().getMath()
+    for constraint in model.getListOfConstraints():
+        yield "constraint", constraint.getMath()
     for event in model.getListOfEvents():
+        for part in filter(None, (event.getTrigger(), event.getDelay(), event.getPriority())):
+            yield f"event {event.getId()}", part.getMath()
         for change in event.getListOfEventAssignments():
             yield f"event {event.getId()}", change.getMath()

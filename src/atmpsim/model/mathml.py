@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import libsbml
@@ -20,7 +20,8 @@ _UNARY = {
     libsbml.AST_FUNCTION_ARCSIN: "asin", libsbml.AST_FUNCTION_ARCCOS: "acos", libsbml.AST_FUNCTION_ARCTAN: "atan",
     libsbml.AST_FUNCTION_SINH: "sinh", libsbml.AST_FUNCTION_COSH: "cosh", libsbml.AST_FUNCTION_TANH: "tanh",
     libsbml.AST_FUNCTION_ARCSINH: "asinh", libsbml.AST_FUNCTION_ARCCOSH: "acosh",
-    libsbml.AST_FUNCTION_ARCTANH: "atanh",
+    libsbml.AST_FUNCTION_ARCTANH: "atanh", libsbml.AST_FUNCTION_FACTORIAL: "factorial",
+    libsbml.AST_FUNCTION_RATE_OF: "rate",
 }  # fmt: skip
 # one over the function, or the inverse function of one over the argument
 _RECIPROCAL = {
@@ -38,7 +39,7 @@ _FOLDED = {
 }  # fmt: skip
 _BINARY = {
     libsbml.AST_DIVIDE: "div", libsbml.AST_POWER: "pow", libsbml.AST_FUNCTION_POWER: "pow",
-    libsbml.AST_FUNCTION_REM: "rem",
+    libsbml.AST_FUNCTION_REM: "rem", libsbml.AST_FUNCTION_DELAY: "delay",
 }  # fmt: skip
 # relation -> (operation, swap the two sides)
 _RELATIONS = {
@@ -50,25 +51,56 @@ _CONSTANTS = {
     libsbml.AST_CONSTANT_E: math.e, libsbml.AST_CONSTANT_PI: math.pi,
     libsbml.AST_CONSTANT_TRUE: 1.0, libsbml.AST_CONSTANT_FALSE: 0.0, libsbml.AST_NAME_AVOGADRO: AVOGADRO,
 }  # fmt: skip
+_MAY_BE_EMPTY = (
+    libsbml.AST_PLUS, libsbml.AST_TIMES, libsbml.AST_FUNCTION_PIECEWISE, *_FOLDED, *_RELATIONS
+)  # fmt: skip
 _NUMBERS = (libsbml.AST_INTEGER, libsbml.AST_REAL, libsbml.AST_REAL_E, libsbml.AST_RATIONAL)
-_REFUSED = {
-    libsbml.AST_FUNCTION_DELAY: "the function 'delay'",
-    libsbml.AST_FUNCTION_RATE_OF: "the function 'rateOf'",
-    libsbml.AST_FUNCTION_FACTORIAL: "the function 'factorial'",
-    libsbml.AST_FUNCTION_QUOTIENT: "the function 'quotient'",
-    libsbml.AST_LOGICAL_IMPLIES: "the function 'implies'",
-}
-
 Resolve = Callable[[str], int]
 
 
-def to_graph(formula: libsbml.ASTNode, graph: Graph, resolve: Resolve, *, where: str) -> int:
+class Functions:
+    """The function definitions of a model, by id: their parameters, and their bodies as libSBML has them."""
+
+    def __init__(self, definitions: Iterable[libsbml.FunctionDefinition] = ()) -> None:
+        self._bodies = {
+            f.getId(): ([f.getArgument(k).getName() for k in range(f.getNumArguments())], f.getBody())
+            for f in definitions
+        }
+        self._called: dict[tuple[str, tuple[int, ...]], int] = {}
+
+    def call(self, name: str, args: list[int], graph: Graph, where: str) -> int:
+        """Return the node of a function's body with its parameters replaced; equal calls are one node."""
+        key = name, tuple(args)
+        if key not in self._called:
+            self._called[key] = self._written_out(name, args, graph, where)
+        return self._called[key]
+
+    def _written_out(self, name: str, args: list[int], graph: Graph, where: str) -> int:
+        if name not in self._bodies:
+            raise _unsupported(f"the function '{name}'", where)
+        parameters, body = self._bodies[name]
+        if len(args) != len(parameters):
+            raise ModelError(
+                where=where, found=f"'{name}' with {len(args)} arguments", expected=f"{len(parameters)} of them"
+            )
+        if body is None:
+            return graph.const(math.nan)
+        given = dict(zip(parameters, args, strict=True))
+        # the reader bounds how deep functions call one another
+        return to_graph(body, graph, given.__getitem__, where=f"{where} function {name}", functions=self)
+
+
+def to_graph(
+    formula: libsbml.ASTNode, graph: Graph, resolve: Resolve, *, where: str, functions: Functions | None = None
+) -> int:
     """Return the graph node of a libSBML formula.
 
     Parameters
     ----------
     resolve
         Gives the node of an identifier; raises KeyError where the model has no such id.
+    functions
+        The functions that it may call.
 
     Raises
     ------
@@ -77,6 +109,7 @@ def to_graph(formula: libsbml.ASTNode, graph: Graph, resolve: Resolve, *, where:
     """
     if formula is None:
         raise ModelError(where=where, found="no formula", expected="a formula")
+    functions = functions or Functions()
     done: list[int] = []
     waiting: list[tuple[libsbml.ASTNode, bool]] = [(formula, False)]
     while waiting:
@@ -85,7 +118,10 @@ def to_graph(formula: libsbml.ASTNode, graph: Graph, resolve: Resolve, *, where:
         if count == 0 or expanded:
             args = done[len(done) - count :]
             del done[len(done) - count :]
-            done.append(_translate(node, args, graph, resolve, where))
+            if node.getType() == libsbml.AST_FUNCTION:
+                done.append(functions.call(node.getName(), args, graph, where))
+            else:
+                done.append(_translate(node, args, graph, resolve, where))
         else:
             waiting.append((node, True))
             waiting.extend((node.getChild(k), False) for k in reversed(range(count)))
@@ -102,9 +138,7 @@ def _translate(node: libsbml.ASTNode, args: list[int], graph: Graph, resolve: Re
         return graph.symbol(TIME)
     if kind == libsbml.AST_NAME:
         return _resolve(node.getName(), resolve, where)
-    if kind in _REFUSED:
-        raise _unsupported(_REFUSED[kind], where)
-    if not args and kind not in (libsbml.AST_PLUS, libsbml.AST_TIMES, *_FOLDED):
+    if not args and kind not in _MAY_BE_EMPTY:
         raise ModelError(where=where, found=f"'{_text(node)}' without arguments", expected="a complete formula")
     return _operation(node, kind, args, graph, where)
 
@@ -129,6 +163,10 @@ def _operation(node: libsbml.ASTNode, kind: int, args: list[int], graph: Graph, 
         return graph.apply("div", one, graph.apply(_RECIPROCAL[kind], args[0]))
     if kind in _OF_RECIPROCAL:
         return graph.apply(_OF_RECIPROCAL[kind], graph.apply("div", one, args[0]))
+    if kind == libsbml.AST_LOGICAL_IMPLIES and len(args) == 2:
+        return graph.apply("or", graph.apply("not", args[0]), args[1])
+    if kind == libsbml.AST_FUNCTION_QUOTIENT and len(args) == 2:
+        return truncated(graph, graph.apply("div", args[0], args[1]))
     if kind == libsbml.AST_FUNCTION_LOG:
         base = args[0] if len(args) == 2 else graph.const(10.0)
         return graph.apply("div", graph.apply("ln", args[-1]), graph.apply("ln", base))
@@ -137,6 +175,12 @@ def _operation(node: libsbml.ASTNode, kind: int, args: list[int], graph: Graph, 
     if kind == libsbml.AST_FUNCTION_PIECEWISE:
         return _piecewise(graph, args)
     raise _unsupported(f"'{_text(node)}'", where)
+
+
+def truncated(graph: Graph, node: int) -> int:
+    """Return the node of a value without its fraction, rounded towards zero."""
+    negative = graph.apply("lt", node, graph.const(0.0))
+    return graph.apply("select", negative, graph.apply("ceil", node), graph.apply("floor", node))
 
 
 def _fold(graph: Graph, operation: str, neutral: float, args: list[int]) -> int:

@@ -20,7 +20,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """A named quantity of a model: compartment, species or parameter.
+    """A named quantity of a model: compartment, species, parameter or stoichiometry.
 
     `unit` is the text of its unit; `typed` says that the unit's id spelt a type (cell, vp, …), so that
     equations can be balanced. `value` is the number that stands in the file, if one does.
@@ -44,32 +44,56 @@ class Quantity:
 
 @dataclass(frozen=True, kw_only=True)
 class Species(Quantity):
-    """A species; `value` is an amount unless `value_is_concentration`."""
+    """A species; `value` is an amount unless `value_is_concentration`.
+
+    `conversion` is the parameter that turns a reaction's extent into this species' substance, if there is one.
+    """
 
     compartment: str = ""
     substance_only: bool = False
     boundary: bool = False
     value_is_concentration: bool = False
+    conversion: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reaction:
-    """A reaction: signed stoichiometries by species, and the node of its rate (extent per time)."""
+    """A reaction: the node of each species' signed stoichiometry, and the node of its rate (extent per time).
+
+    A `fast` reaction is in equilibrium at all times: its rate is zero there.
+    """
 
     id: str
     name: str = ""
-    changes: tuple[tuple[str, float], ...]
+    changes: tuple[tuple[str, int], ...]
     rate: int
+    fast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An event whose trigger changes at times known beforehand."""
+    """An event as SBML has it: what it does, some `delay` after its trigger turns true.
+
+    `early` says that the values are those of the time when the trigger turned true; an event that is not
+    `persistent` is called off when the trigger turns false before it is carried out.
+    """
 
     id: str
     trigger: int
     assignments: tuple[tuple[str, int], ...]
     initially_true: bool = True
+    persistent: bool = True
+    early: bool = True
+    delay: int | None = None
+    priority: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """What a model says must hold, and its own words for when it does not."""
+
+    condition: int
+    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +119,8 @@ class Model:
     rate_rules: Mapping[str, int] = field(repr=False)
     initial_assignments: Mapping[str, int] = field(repr=False)
     events: Mapping[str, Event] = field(repr=False)
+    algebraic_rules: tuple[int, ...] = field(default=(), repr=False)
+    constraints: tuple[Constraint, ...] = field(default=(), repr=False)
 
     @property
     def digest(self) -> str:

@@ -283,7 +283,7 @@ def _dose(
 ) -> Dose:
     model, name = equations.model, dose_name(table.name, number)
     place = f"{where} dose '{name}'"
-    unit = state_unit(table.into, model=model, states=equations.states, where=f"{place} into")
+    unit = state_unit(table.into, model=model, states=equations.dosable, where=f"{place} into")
     amount = _amount(table.amount, unit, weight, typed=model.quantities[table.into].typed, where=f"{place} amount")
     texts = {k: getattr(table, k) for k in ("time", "duration", "rate", "every", "lag", "bioavailability")}
     texts = {k: v for k, v in texts.items() if v is not None}
@@ -293,7 +293,7 @@ def _dose(
     if table.count == 1:  # an arm may cut a series to one dose; its interval is then without meaning
         texts.pop("every", None)
     dose = Dose(into=table.into, amount=amount, count=1 if table.count is None else table.count, name=name, **texts)
-    made = dose_in_model_units(dose, model=model, states=equations.states, where=place)
+    made = dose_in_model_units(dose, model=model, states=equations.dosable, where=place)
     for key, text in texts.items():  # in the user's words; the schedule knows numbers in the model's units only
         value, positive = getattr(made, key), key in ("duration", "rate", "every")
         if value < 0 or (positive and value == 0):
@@ -326,7 +326,7 @@ def _dosing_tables(
     model = equations.model
     time_factor = in_model_units(f"1 {dosing.time_unit}", unit=model.time_unit, where=f"{place} time_unit")
     tables = read_dosing_table(
-        inputs.table_text, name=inputs.table_file, states=equations.states, ignore=dosing.ignore,
+        inputs.table_text, name=inputs.table_file, states=equations.dosable, ignore=dosing.ignore,
         time_factor=float(time_factor), where=place,
     )  # fmt: skip
     return {

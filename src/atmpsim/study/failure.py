@@ -10,6 +10,7 @@ _WHY = {
     Status.STEP_LIMIT: "the limit of steps was reached",
     Status.STEP_UNDERFLOW: "the step size fell to nothing",
     Status.SOLVER_FAILED: "the solver could not meet its tolerances",
+    Status.EVENTS_WITHOUT_END: "events set one another off without end",
 }
 
 

@@ -23,6 +23,7 @@ from atmpsim.results.dataset import statuses, trajectories
 from atmpsim.results.variables import UNKNOWN_UNIT, describe
 from atmpsim.scenario.convert import in_model_units
 from atmpsim.scenario.dosing import SAMPLE_AFTER, SAMPLE_BEFORE, Dose, expand
+from atmpsim.study.constraints import constrained_states, warn_of_violations
 from atmpsim.study.failure import failure_message
 
 if TYPE_CHECKING:
@@ -107,10 +108,11 @@ def simulate(
     count = _batch_size(given, where)
     ensemble = gather(equations, leaves, count=count or 1, schedules=[schedule])
     limits = tolerances(equations, rtol=rtol, atol=atol, where=where)
+    states = needed_states(equations, chosen) | constrained_states(equations)
     solution = solve(
-        program, ensemble, times=grid, tolerances=limits, states=needed_states(equations, chosen), method=solver,
-        sample=sample,
+        program, ensemble, times=grid, tolerances=limits, states=states, method=solver, sample=sample
     )  # fmt: skip
+    warn_of_violations(equations, solution, times=grid, where=where)
     dataset = _label(equations, solution, grid, chosen)
     return _with_runs(dataset, model, given, single=count is None)
 
@@ -230,7 +232,7 @@ def _convert_dose(model: Model, equations: Equations, dose: Dose, where: str) ->
 
     from atmpsim.scenario.convert import dose_in_model_units
 
-    return replace(dose_in_model_units(dose, model=model, states=equations.states, where=f"{where} doses"))
+    return replace(dose_in_model_units(dose, model=model, states=equations.dosable, where=f"{where} doses"))
 
 
 def _select(equations: Equations, select: Sequence[str] | None, where: str) -> tuple[str, ...]:
