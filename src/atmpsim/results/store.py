@@ -216,8 +216,38 @@ def _restored(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def on_grid(tree: xr.DataTree) -> xr.DataTree:
-    """Return a result with arm, subject and replicate as dimensions where the runs form a full grid."""
-    return xr.DataTree.from_dict({path: _gridded(node.to_dataset()) for path, node in tree.subtree_with_keys})
+    """Return a result whose runs are spread over the dimensions of their grid.
+
+    The grid is that of the group `/grid`, or arm, subject and replicate where the runs form a full grid of those.
+    """
+    groups = {path: node.to_dataset() for path, node in tree.subtree_with_keys}
+    grid = groups.pop("/grid", groups.pop("grid", None))
+    if grid is None:
+        return xr.DataTree.from_dict({path: _gridded(dataset) for path, dataset in groups.items()})
+    return xr.DataTree.from_dict({path: spread(dataset, grid) for path, dataset in groups.items()})
+
+
+def order_of(grid: xr.Dataset) -> tuple[str, ...]:
+    """Return the dimensions of a grid, slowest first."""
+    return tuple(np.atleast_1d(grid.attrs["order"]).tolist())
+
+
+def spread(dataset: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+    """Return a dataset over `run`, in table order, over the dimensions of a grid; the others as they are."""
+    if "run" not in dataset.dims:
+        return dataset
+    order = order_of(grid)
+    shape = tuple(grid.sizes[name] for name in order)
+    arrays = {}
+    for name, variable in dataset.data_vars.items():
+        rest = tuple(d for d in variable.dims if d != "run")
+        if len(rest) == len(variable.dims):
+            arrays[name] = variable.variable
+            continue
+        values = variable.transpose("run", ...).values
+        arrays[name] = xr.Variable((*order, *rest), values.reshape(*shape, *values.shape[1:]), variable.attrs)
+    coords = {k: v for k, v in dataset.coords.items() if "run" not in v.dims}
+    return xr.Dataset(arrays, coords={**coords, **grid.coords}, attrs=dataset.attrs)
 
 
 def _gridded(dataset: xr.Dataset) -> xr.Dataset:

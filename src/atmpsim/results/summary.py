@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -31,18 +31,39 @@ def summarise(trajectories: xr.Dataset, metrics: Sequence[tuple[str, str]]) -> x
     time_above_lod
         Time spent above the variable's limit of detection, crossings interpolated between samples.
     """
-    times = np.asarray(trajectories["time"].values, dtype=np.float64)
-    unit_of_time = str(trajectories["time"].attrs["units"])
+    names = dict.fromkeys(name for name, _ in metrics)
+    values = metric_values(
+        {name: np.asarray(trajectories[name].values, dtype=np.float64) for name in names}, metrics,
+        np.asarray(trajectories["time"].values, dtype=np.float64),
+        {name: limit for name in names if (limit := trajectories[name].attrs.get("limit_of_detection")) is not None},
+    )  # fmt: skip
+    unit = str(trajectories["time"].attrs["units"])
+    described = {name: (str(trajectories[name].attrs["units"]), str(trajectories[name].attrs["long_name"])) for name in names}
+    return label_metrics(values, metrics, described, unit_of_time=unit)
+
+
+def metric_values(
+    curves: Mapping[str, FloatArray], metrics: Sequence[tuple[str, str]], times: FloatArray, limits: Mapping[str, float]
+) -> dict[str, FloatArray]:
+    """Return the value of each metric, by `<id>.<metric>`, of curves of shape (run, time)."""
+    return {
+        f"{name}.{metric}": _METRICS[metric](curves[name], times, np.asarray(limits.get(name, np.nan)))
+        for name, metric in metrics
+    }
+
+
+def label_metrics(
+    values: Mapping[str, FloatArray], metrics: Sequence[tuple[str, str]], described: Mapping[str, tuple[str, str]],
+    *, unit_of_time: str,
+) -> xr.Dataset:  # fmt: skip
+    """Return metrics as variables over `run`; `described` gives unit and display name of each curve."""
     made = {}
     for name, metric in metrics:
-        variable = trajectories[name]
-        limit = np.asarray(variable.attrs.get("limit_of_detection", np.nan))
-        values = _METRICS[metric](np.asarray(variable.values, dtype=np.float64), times, limit)
+        units, long_name = described[name]
         attributes = {
-            "units": _units(str(variable.attrs["units"]), unit_of_time, metric),
-            "long_name": f"{variable.attrs['long_name']}: {_WORDS.get(metric, metric)}",
-        }
-        made[f"{name}.{metric}"] = ("run", values, attributes)
+            "units": _units(units, unit_of_time, metric), "long_name": f"{long_name}: {_WORDS.get(metric, metric)}"
+        }  # fmt: skip
+        made[f"{name}.{metric}"] = ("run", values[f"{name}.{metric}"], attributes)
     return xr.Dataset(made)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
-from atmpsim.scenario.schema import METRICS, OutputTable
+from atmpsim.scenario.schema import METRICS, SUMMARY, OutputTable
 
 
 def kept(output: OutputTable, equations: Equations, *, where: str) -> tuple[str, ...]:
@@ -19,12 +19,12 @@ def kept(output: OutputTable, equations: Equations, *, where: str) -> tuple[str,
         If the model has no such id.
     """
     keep = output.keep
-    if keep == "outputs":
+    if keep in ("outputs", SUMMARY):
         return equations.model.outputs or _everything(equations)
     if keep == "all":
         return _everything(equations)
     if isinstance(keep, str):
-        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all' or a list",
+        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all', 'summary' or a list",
                             remedy=f'Write keep = ["{keep}"] for one id.')  # fmt: skip
     if not keep:
         raise ScenarioError(where=f"{where} [output] keep", found="an empty list", expected="at least one id",

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from atmpsim.engines.program import prepare
-from atmpsim.engines.solve import Job, solve
-from atmpsim.engines.start import initial_leaves
-from atmpsim.engines.trajectory import Status, Trajectory, observe
-from atmpsim.model.equations import Equations
-from atmpsim.results.dataset import statuses, trajectories
-from atmpsim.results.provenance import provenance, root_attributes
 from atmpsim.results.store import check_target, on_grid, write
-from atmpsim.results.summary import summarise
-from atmpsim.results.variables import UNKNOWN_UNIT, describe
 from atmpsim.scenario.reader import Inputs, load_inputs
-from atmpsim.scenario.table import Run, RunTable, expand_runs
-from atmpsim.study.failure import failure_message
-from atmpsim.study.simulate import tolerances
+from atmpsim.scenario.table import RunTable, expand_runs
+from atmpsim.study.compute import compute, joined
+from atmpsim.study.labels import label
+from atmpsim.study.tree import label_computed, label_rest
 
+_PIECE = 2048  # runs between two reports of progress
 Progress = Callable[[int, int], None]
 
 
@@ -75,141 +67,11 @@ def run(
 
 def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None) -> xr.DataTree:
     """Return the result of every run of a table, over the dimension `run`."""
-    done: list[tuple[Run, Equations, Trajectory]] = []
-    for rows in _alike(table.runs):
-        done += _integrate(table, rows)
+    labels = label(table)
+    parts = []
+    for begin in range(0, table.size, _PIECE):
+        parts.append(compute(table, labels, begin, min(begin + _PIECE, table.size), threads=None))
         if progress is not None:
-            progress(len(done), len(table.runs))
-    order = {id(row): k for k, row in enumerate(table.runs)}
-    return _tree(table, inputs, sorted(done, key=lambda d: order[id(d[0])]))
-
-
-def _alike(runs: Sequence[Run]) -> list[list[Run]]:
-    """Return the runs in groups that share machine code: the same quantities given."""
-    groups: dict[frozenset[str], list[Run]] = {}
-    for row in runs:
-        groups.setdefault(frozenset(row.given), []).append(row)
-    return list(groups.values())
-
-
-def _integrate(table: RunTable, rows: Sequence[Run]) -> list[tuple[Run, Equations, Trajectory]]:
-    program = prepare(table.model, fixed=rows[0].given)
-    solver = table.scenario.solver
-    jobs = []
-    for row in rows:
-        where = f"arm '{row.arm}' subject {row.subject}"
-        leaves = initial_leaves(program.equations, row.given, start=0.0, where=where)
-        jobs.append(Job(leaves={k: float(v) for k, v in leaves.items()}, schedule=row.schedule))
-    limits = tolerances(
-        program.equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]"
-    )
-    solved = solve(
-        program, jobs, times=table.times, tolerances=limits, method=solver.method,
-        sample=table.scenario.time.sample_at_dose,
-    )  # fmt: skip
-    return [(row, program.equations, t) for row, t in zip(rows, solved.trajectories, strict=True)]
-
-
-def _tree(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.DataTree:
-    model = table.model
-    rows = {
-        "arm": ("run", [r.arm for r, _, _ in done]),
-        "subject": ("run", [r.subject for r, _, _ in done]),
-        "replicate": ("run", np.zeros(len(done), dtype=np.int64)),
-    }
-    curves = _trajectories(table, done).assign_coords(rows)
-    groups = {
-        "/": xr.Dataset(attrs=_root(table)),
-        "/trajectories": curves,
-        "/doses": _doses(table),
-        "/parameters": _parameters(table, done).assign_coords(rows),
-        "/summary": summarise(curves, table.metrics).assign_coords(rows),
-        "/status": _status(table, inputs, done).assign_coords(rows),
-        "/provenance": xr.Dataset(
-            attrs=provenance(inputs.as_json(), inputs_sha256=inputs.sha256, model_sha256=model.digest, seed=inputs.seed)
-        ),
-    }
-    return xr.DataTree.from_dict(groups)
-
-
-def _root(table: RunTable) -> dict[str, object]:
-    scenario = table.scenario
-    extra = {"question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id}
-    return root_attributes(title=scenario.title, notes=table.notes, extra=extra)
-
-
-def _trajectories(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    values = observe(done[0][1], [t for _, _, t in done], times=table.times, select=table.keep)
-    variables = {name: describe(table.model, name) for name in table.keep}
-    limits = {name: _limit(v.limit_of_detection, done) for name, v in variables.items() if v.limit_of_detection}
-    return trajectories(
-        values,
-        times=table.times,
-        time_units=table.model.time_unit or UNKNOWN_UNIT,
-        variables=variables,
-        detection=limits,
-    )
-
-
-def _limit(parameter: str, done: Sequence[tuple[Run, Equations, Trajectory]]) -> float:
-    """Return the limit of detection; where it differs between runs, the largest (the cautious reading)."""
-    return float(max(t.constants[0, e.constants.index(parameter)] for _, e, t in done))
-
-
-def _parameters(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    """Return every parameter's value at the start, one column a parameter (an array each would cost a file each)."""
-    names = [k for k in (*table.model.parameters, *table.model.compartments) if k in done[0][1].constants]
-    columns = [[t.constants[0, e.constants.index(k)] for k in names] for _, e, t in done]
-    described = [describe(table.model, k) for k in names]
-    return xr.Dataset(
-        {"value": (("run", "parameter"), np.array(columns), {"long_name": "value at the start", "units": "see units"})},
-        coords={
-            "parameter": np.array(names, dtype=object),
-            "units": ("parameter", np.array([v.units for v in described], dtype=object)),
-            "long_name": ("parameter", np.array([v.long_name for v in described], dtype=object)),
-        },
-    )
-
-
-def _doses(table: RunTable) -> xr.Dataset:
-    """Return the log of every dose that was given, one row a dose."""
-    time = {"units": table.model.time_unit or UNKNOWN_UNIT}
-    given = [(row, dose) for row in table.runs for dose in row.schedule.log]
-    units = [(q.unit if (q := table.model.quantity(d.into)) else "") or UNKNOWN_UNIT for _, d in given]
-    texts = {
-        "arm": [r.arm for r, _ in given],
-        "subject": [r.subject for r, _ in given],
-        "name": [d.name for _, d in given],
-        "into": [d.into for _, d in given],
-        "amount_units": units,
-    }
-    numbers = {
-        "time": ([d.time for _, d in given], {**time, "long_name": "time of the dose, before any lag"}),
-        "start": ([d.start for _, d in given], {**time, "long_name": "time at which the dose starts to enter"}),
-        "duration": ([d.duration for _, d in given], {**time, "long_name": "length of the infusion, 0 for a bolus"}),
-        "amount": ([d.amount for _, d in given], {"units": "see amount_units", "long_name": "amount given"}),
-        "bioavailability": ([d.bioavailability for _, d in given], {"units": "1", "long_name": "share that enters"}),
-    }
-    made: dict[str, Any] = {k: ("dose", np.array(v, dtype=object)) for k, v in texts.items()}
-    made |= {k: ("dose", np.array(v, dtype=np.float64), attrs) for k, (v, attrs) in numbers.items()}
-    return xr.Dataset(made)
-
-
-def _status(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    codes = [t.failure.status if t.failure else Status.OK for _, _, t in done]
-    messages = [
-        failure_message(
-            table.model, t.failure, where=f"run {k} (subject {r.subject}, arm {r.arm})",
-            last_dose=_last_dose(r, t.failure.time if t.failure else 0.0),
-        )
-        for k, (r, _, t) in enumerate(done)
-    ]  # fmt: skip
-    dataset = statuses(codes, messages)
-    dataset["seed"] = ("run", np.full(len(done), inputs.seed, dtype=np.int64), {"long_name": "root seed"})
-    dataset["steps"] = ("run", np.array([t.steps for _, _, t in done]), {"long_name": "steps of the solver"})
-    return dataset
-
-
-def _last_dose(row: Run, time: float) -> str:
-    given = [d for d in row.schedule.log if d.start <= time]
-    return f"dose {len(given)} ({given[-1].name})" if given else ""
+            progress(begin + parts[-1].size, table.size)
+    groups = {**label_rest(table, labels, inputs), **label_computed(table, labels, joined(parts))}
+    return xr.DataTree.from_dict({name if name == "/" else f"/{name}": d for name, d in groups.items()})

@@ -1,0 +1,127 @@
+"""Compute a part of the table of runs: integrate, observe and summarise, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atmpsim.engines.program import Program, prepare
+from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.start import initial_leaves
+from atmpsim.engines.trajectory import Status, Trajectory, observe
+from atmpsim.results.summary import metric_values
+from atmpsim.scenario.dosing import Schedule
+from atmpsim.scenario.rows import Group, rows
+from atmpsim.scenario.table import RunTable
+from atmpsim.study.failure import failure_message
+from atmpsim.study.labels import Labels, run_label
+from atmpsim.study.simulate import tolerances
+
+FloatArray = NDArray[np.float64]
+BATCH = 256
+"""Runs that are integrated at a time: bounds the memory for states, which are more than what is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Computed:
+    """What came out of some runs: arrays with one row a run, in the order of the table."""
+
+    begin: int
+    curves: Mapping[str, FloatArray]
+    metrics: Mapping[str, FloatArray]
+    parameters: FloatArray
+    status: NDArray[np.int8]
+    steps: NDArray[np.int64]
+    messages: tuple[str, ...] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Return the number of runs."""
+        return int(self.status.size)
+
+
+def compute(table: RunTable, labels: Labels, begin: int, end: int, *, threads: int | None = 1) -> Computed:
+    """Return the runs `begin` to `end` of a table; what comes out does not depend on how a table is cut.
+
+    Parameters
+    ----------
+    threads
+        How many threads the solver takes; all cores if None.
+    """
+    step = BATCH if threads == 1 else end - begin
+    return joined([_batch(table, labels, k, min(k + step, end), threads) for k in range(begin, end, step)])
+
+
+def joined(parts: Sequence[Computed]) -> Computed:
+    """Return neighbouring parts of a table as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return Computed(
+        begin=first.begin,
+        curves={k: np.concatenate([p.curves[k] for p in parts]) for k in first.curves},
+        metrics={k: np.concatenate([p.metrics[k] for p in parts]) for k in first.metrics},
+        parameters=np.concatenate([p.parameters for p in parts]),
+        status=np.concatenate([p.status for p in parts]),
+        steps=np.concatenate([p.steps for p in parts]),
+        messages=tuple(message for p in parts for message in p.messages),
+    )
+
+
+def _batch(table: RunTable, labels: Labels, begin: int, end: int, threads: int | None) -> Computed:
+    size, samples = end - begin, table.times.size
+    curves = {name: np.empty((size, samples)) for name in table.keep}
+    parameters = np.empty((size, len(labels.parameters)))
+    status, steps = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int64)
+    messages = [""] * size
+    for group in rows(table, begin, end):
+        own = group.members - begin
+        program, found = _integrate(table, group, threads)
+        for name, values in observe(program.equations, found, times=table.times, select=table.keep).items():
+            curves[name][own] = values
+        constants = program.equations.constants
+        for column, name in enumerate(labels.parameters):
+            position = constants.index(name)
+            parameters[own, column] = [t.constants[0, position] for t in found]
+        steps[own] = [t.steps for t in found]
+        for k, trajectory in zip(range(own.size), found, strict=True):
+            if trajectory.failure is not None:
+                row = int(own[k])
+                status[row] = trajectory.failure.status
+                schedule = group.schedules[int(group.which[k])]
+                messages[row] = _message(table, begin + row, trajectory, schedule)
+    made = metric_values(curves, table.metrics, table.times, labels.limits)
+    return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
+                    messages=tuple(messages))  # fmt: skip
+
+
+def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Program, tuple[Trajectory, ...]]:
+    program = prepare(table.model, fixed=group.given)
+    solver, size = table.scenario.solver, group.members.size
+    leaves = initial_leaves(program.equations, group.given, start=0.0, where=f"arm '{group.arm}'")
+    full = {name: np.broadcast_to(value, size) for name, value in leaves.items()}
+    jobs = [
+        Job(leaves={name: float(v[k]) for name, v in full.items()}, schedule=group.schedules[int(group.which[k])])
+        for k in range(size)
+    ]
+    limits = tolerances(
+        program.equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]"
+    )
+    solved = solve(program, jobs, times=table.times, tolerances=limits, method=solver.method,
+                   sample=table.scenario.time.sample_at_dose, threads=threads)  # fmt: skip
+    return program, solved.trajectories
+
+
+def _message(table: RunTable, run: int, trajectory: Trajectory, schedule: Schedule) -> str:
+    failure = trajectory.failure
+    given = [d for d in schedule.log if failure is not None and d.start <= failure.time]
+    last = f"dose {len(given)} ({given[-1].name})" if given else ""
+    return failure_message(table.model, failure, where=run_label(table, run), last_dose=last)
+
+
+def failed(computed: Computed) -> int:
+    """Return the number of runs that failed."""
+    return int((computed.status != Status.OK).sum())
