@@ -41,7 +41,7 @@ def check_target(path: Path, *, inputs_sha256: str, overwrite: bool) -> None:
     _check_writable(path.parent, where)
     if not path.exists():
         return
-    made_from = _inputs_of(path)
+    made_from = stored_sha256(path)
     if made_from is None:
         raise ResultError(where=where, found="something that is not a result of atmpsim", expected="a free name",
                           remedy="Choose another name with -o; nothing was changed.")  # fmt: skip
@@ -66,12 +66,12 @@ def _unwritable(where: str, error: OSError) -> ResultError:
     )  # fmt: skip
 
 
-def _inputs_of(path: Path) -> str | None:
-    """Return the checksum of the inputs of a stored result, None for anything else."""
+def stored_sha256(path: str | Path) -> str | None:
+    """Return the checksum of the inputs of a stored result, finished or not; None for anything else."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with xr.open_dataset(path, engine=_engine(path), group="provenance") as stored:
+            with xr.open_dataset(path, engine=_engine(Path(path)), group="provenance") as stored:
                 return stored.attrs.get("inputs_sha256")
     except Exception:  # storage layers raise whatever they like on what they cannot read
         return None
@@ -92,7 +92,7 @@ def write(tree: xr.DataTree, path: Path) -> None:
     _remove(partial)
     try:
         _store(_sealed(tree), partial)
-        _replace(partial, path)
+        replace_with(partial, path)
     except OSError as error:
         raise _unwritable(f"output '{path}'", error) from error
     finally:
@@ -134,7 +134,8 @@ def _sibling(path: Path, role: str) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.{role}{path.suffix}")
 
 
-def _replace(new: Path, path: Path) -> None:
+def replace_with(new: Path, path: Path) -> None:
+    """Put a new file or folder in the place of another."""
     if not path.is_dir():
         os.replace(new, path)
         return

@@ -23,6 +23,7 @@ from atmpsim.results.digest import BLOCK, blocks, content, counts, head, of_bloc
 
 VERSION = 1
 MISSING = -1
+STATUS = ("status", "message", "seed", "steps")
 _HASH = 32
 _VERSION, _CHUNK, _SIZE, _COORDINATES = "store_version", "chunk_runs", "runs", "coordinates"
 ORDER, DIGEST = "variable_order", "digest"
@@ -64,8 +65,9 @@ def quiet() -> Iterator[None]:
 
 
 def create(
-    address: str | Path, sample: Mapping[str, xr.Dataset], rest: Mapping[str, xr.Dataset], *, size: int, chunk: int
-) -> Stream:
+    address: str | Path, sample: Mapping[str, xr.Dataset], rest: Mapping[str, xr.Dataset], *, rows: xr.Dataset,
+    size: int, chunk: int,
+) -> Stream:  # fmt: skip
     """Return a new store without any chunk.
 
     Parameters
@@ -74,20 +76,34 @@ def create(
         The groups with one row a run, of a few runs: shapes, types and attributes of the arrays.
     rest
         The groups that are known beforehand; `grid` among them.
+    rows
+        The coordinates of every run, for readers that do not know of the grid.
     size, chunk
         Number of runs, and of runs in a chunk (a whole number of blocks).
     """
     with quiet():
         root = zarr.open_group(str(address), mode="w")
         for name, dataset in rest.items():
-            kept = dataset.copy()
-            kept.attrs[ORDER] = " ".join(map(str, dataset.data_vars))
-            kept.to_zarr(str(address), group=None if name == "/" else name, mode="a", consolidated=False)
+            _store(str(address), name, dataset)
         for name, dataset in sample.items():
             _create_group(root, name, dataset, size, chunk)
+        rows.to_zarr(str(address), group="status", mode="a", consolidated=False)
         _create_checksums(root, sample, size, chunk)
         root.require_group("provenance").attrs.update({_VERSION: VERSION, _CHUNK: chunk, _SIZE: size})
     return open_stream(address)
+
+
+def store_group(stream: Stream, name: str, dataset: xr.Dataset) -> None:
+    """Write a group that is known as a whole."""
+    _store(stream.address, name, dataset)
+
+
+def _store(address: str, name: str, dataset: xr.Dataset) -> None:
+    empty = {k: v.astype(str) for k, v in dataset.variables.items() if v.dtype == object and v.size == 0}
+    kept = dataset.assign({k: v for k, v in empty.items() if k in dataset.data_vars})
+    kept = kept.assign_coords({k: v for k, v in empty.items() if k in dataset.coords})
+    kept.attrs = {**dataset.attrs, ORDER: " ".join(map(str, dataset.data_vars))}
+    kept.to_zarr(address, group=None if name == "/" else name, mode="a", consolidated=False)
 
 
 def _create_group(root: zarr.Group, name: str, dataset: xr.Dataset, size: int, chunk: int) -> None:
@@ -154,12 +170,12 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
     if version != VERSION:
         raise ResultError(where=place, found=f"a store of version {version}", expected=f"version {VERSION}",
                           remedy="Finish it with the version of atmpsim that began it, or give --overwrite.")  # fmt: skip
-    arrays = {}
+    arrays: dict[tuple[str, str], zarr.Array] = {}
     for name in ("trajectories", "summary", "parameters", "status", "checksums"):
         if name in root:
             group = root[name]
             assert isinstance(group, zarr.Group)
-            arrays |= {(name, key): array for key, array in group.arrays()}
+            arrays |= {(name, key): array for key, array in group.arrays() if _has_rows(name, key, array, attributes)}
     lost = [f"{g}/{n}" for g, n in (("status", "status"), ("checksums", "sha256")) if (g, n) not in arrays]
     names = arrays["checksums", "sha256"].attrs["variables"] if not lost else []
     lost += [k for k in names if tuple(str(k).split("/", 1)) not in arrays]  # type: ignore[union-attr]
@@ -168,6 +184,14 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
                           remedy="Part of it was deleted: give --overwrite to begin anew.")  # fmt: skip
     return Stream(address=str(address), root=root, arrays=arrays, size=int(attributes[_SIZE]),  # type: ignore[arg-type]
                   chunk=int(attributes[_CHUNK]))  # type: ignore[arg-type]  # fmt: skip
+
+
+def _has_rows(group: str, name: str, array: zarr.Array, attributes: Mapping[str, Any]) -> bool:
+    """Return whether a chunk writes a part of an array; the coordinates of the runs are there from the beginning."""
+    if group == "checksums":
+        return True
+    dims = array.metadata.dimension_names or ()  # type: ignore[union-attr]
+    return dims[:1] == ("run",) and not (group == "status" and name not in STATUS)
 
 
 def write_chunk(stream: Stream, index: int, groups: Mapping[str, xr.Dataset]) -> None:

@@ -9,15 +9,18 @@ from typing import Any
 
 import xarray as xr
 
-from atmpsim.results.store import check_target, on_grid, write
+from atmpsim.errors import InputError, ResultError
+from atmpsim.results.store import check_target, on_grid, open_results, write
 from atmpsim.scenario.reader import Inputs, load_inputs
 from atmpsim.scenario.table import RunTable, expand_runs
-from atmpsim.study.compute import compute, joined
+from atmpsim.study.compute import compute, failed, joined
 from atmpsim.study.labels import label
 from atmpsim.study.tree import label_computed, label_rest
 
 _PIECE = 2048  # runs between two reports of progress
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, int], None]
+MOST_IN_MEMORY = 1024
+"""Runs up to which a result is held in memory and stored in one stroke; larger ones go to the store as they come."""
 
 
 def run(
@@ -27,6 +30,9 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    workers: int | None = None,
+    cluster: str | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> xr.DataTree:
     """Run a scenario and return its result, stored if `out` is given.
@@ -41,8 +47,14 @@ def run(
         Values by path (`dose.NAME.key`, `parameters.ID`, …) that replace the scenario's.
     overwrite
         Replace a result of other input that stands at `out`.
+    workers
+        Processes that share the work; by default threads of this one do.
+    cluster
+        Instead of processes a Dask cluster: the address of its scheduler, or `local:N`.
+    resume
+        Finish what an earlier run of the same input left at `out`.
     progress
-        Called with the number of runs done and of all runs.
+        Called with the number of runs done, of all runs, and of those that failed.
 
     Returns
     -------
@@ -56,6 +68,13 @@ def run(
     """
     inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
     table = expand_runs(inputs)
+    streamed = workers is not None or cluster is not None or resume or table.size > MOST_IN_MEMORY
+    if streamed and out is not None:
+        return _stream(table, inputs, str(out), workers=workers, cluster=cluster, resume=resume, overwrite=overwrite,
+                       progress=progress)  # fmt: skip
+    if streamed and (workers is not None or cluster is not None or resume):
+        raise InputError(where="run", found="workers, cluster or resume without out", expected="a place for the result",
+                         remedy='Give out = "NAME.zarr".')  # fmt: skip
     target = Path(out) if out is not None else None
     if target is not None:
         check_target(target, inputs_sha256=inputs.sha256, overwrite=overwrite)
@@ -65,6 +84,24 @@ def run(
     return on_grid(tree)
 
 
+def _stream(
+    table: RunTable, inputs: Inputs, out: str, *, workers: int | None, cluster: str | None, resume: bool,
+    overwrite: bool, progress: Progress | None,
+) -> xr.DataTree:  # fmt: skip
+    from atmpsim.study.streaming import run_stream
+
+    if not out.endswith(".zarr"):
+        raise ResultError(where=f"output '{out}'", found=f"the ending '{Path(out).suffix}'", expected="a name that ends "
+                          "in .zarr", remedy="Store large tables as Zarr; `atmpsim convert` makes others of it.")  # fmt: skip
+    if "://" not in out:
+        check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
+        if resume and Path(out).exists():
+            return open_results(out)
+    run_stream(table, inputs, out, workers=workers, cluster=cluster, resume=resume, overwrite=overwrite,
+               progress=progress)  # fmt: skip
+    return open_results(out)
+
+
 def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None) -> xr.DataTree:
     """Return the result of every run of a table, over the dimension `run`."""
     labels = label(table)
@@ -72,6 +109,6 @@ def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None
     for begin in range(0, table.size, _PIECE):
         parts.append(compute(table, labels, begin, min(begin + _PIECE, table.size), threads=None))
         if progress is not None:
-            progress(begin + parts[-1].size, table.size)
+            progress(begin + parts[-1].size, table.size, sum(map(failed, parts)))
     groups = {**label_rest(table, labels, inputs), **label_computed(table, labels, joined(parts))}
     return xr.DataTree.from_dict({name if name == "/" else f"/{name}": d for name, d in groups.items()})
