@@ -150,6 +150,14 @@ def _checked(sample: Mapping[str, xr.Dataset]) -> list[tuple[str, str]]:
     ]
 
 
+def is_stream(address: str | Path) -> bool:
+    """Return whether a result was stored in chunks."""
+    try:
+        return _VERSION in zarr.open_group(str(address), mode="r")["provenance"].attrs
+    except Exception:  # storage layers raise whatever they like on what they cannot read
+        return False
+
+
 def open_stream(address: str | Path, *, where: str = "") -> Stream:
     """Return the store at an address.
 

@@ -94,6 +94,24 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
     return path.strip(), tables["value"] if len(tables) == 1 else value.strip()
 
 
+def parse_axis(text: str, *, where: str) -> tuple[str, Any]:
+    """Return path and values of a `path=values` from the command line: TOML, or values with commas between.
+
+    Examples
+    --------
+    >>> parse_axis("dose.celyvir.amount=1e6 cell/kg, 2e6 cell/kg", where="here")
+    ('dose.celyvir.amount', ['1e6 cell/kg', '2e6 cell/kg'])
+    """
+    path, value = parse_assignment(text, where=where)
+    if not isinstance(value, str):
+        return path, value if isinstance(value, list | dict) else [value]
+    words = [word.strip() for word in value.split(",")]
+    try:
+        return path, [float(word) if not word.lstrip("+-").isdigit() else int(word) for word in words]
+    except ValueError:
+        return path, words
+
+
 def _paths(sections: Sequence[str], *others: str) -> str:
     return one_of([*(f"{s}.…" for s in sections), *others])
 

@@ -33,6 +33,7 @@ def run(
     workers: int | None = None,
     cluster: str | None = None,
     resume: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> xr.DataTree:
     """Run a scenario and return its result, stored if `out` is given.
@@ -53,6 +54,8 @@ def run(
         Instead of processes a Dask cluster: the address of its scheduler, or `local:N`.
     resume
         Finish what an earlier run of the same input left at `out`.
+    retry_failed
+        Compute again the chunks of a stored result in which runs failed.
     progress
         Called with the number of runs done, of all runs, and of those that failed.
 
