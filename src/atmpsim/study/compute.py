@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from atmpsim.engines.ensemble import Ensemble
 from atmpsim.engines.program import Program, prepare
-from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.solve import Solution, needed_states, observe, solve
 from atmpsim.engines.start import initial_leaves
-from atmpsim.engines.trajectory import Status, Trajectory, observe
+from atmpsim.engines.trajectory import Failure, Status
 from atmpsim.results.summary import metric_values
 from atmpsim.scenario.dosing import Schedule
 from atmpsim.scenario.rows import Group, rows
@@ -83,41 +84,44 @@ def _batch(table: RunTable, labels: Labels, begin: int, end: int, threads: int |
         for name, values in observe(program.equations, found, times=table.times, select=table.keep).items():
             curves[name][own] = values
         constants = program.equations.constants
-        for column, name in enumerate(labels.parameters):
-            position = constants.index(name)
-            parameters[own, column] = [t.constants[0, position] for t in found]
-        steps[own] = [t.steps for t in found]
-        for k, trajectory in zip(range(own.size), found, strict=True):
-            if trajectory.failure is not None:
-                row = int(own[k])
-                status[row] = trajectory.failure.status
-                schedule = group.schedules[int(group.which[k])]
-                messages[row] = _message(table, begin + row, trajectory, schedule)
+        parameters[own] = found.constants[:, 0][:, [constants.index(name) for name in labels.parameters]]
+        steps[own] = found.steps
+        for k, failure in found.failures.items():
+            row = int(own[k])
+            status[row] = failure.status
+            messages[row] = _message(table, begin + row, failure, group.schedules[int(group.which[k])])
     made = metric_values(curves, table.metrics, table.times, labels.limits)
     return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
                     messages=tuple(messages))  # fmt: skip
 
 
-def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Program, tuple[Trajectory, ...]]:
+def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Program, Solution]:
     program = prepare(table.model, fixed=group.given)
-    solver, size = table.scenario.solver, group.members.size
-    leaves = initial_leaves(program.equations, group.given, start=0.0, where=f"arm '{group.arm}'")
-    full = {name: np.broadcast_to(value, size) for name, value in leaves.items()}
-    jobs = [
-        Job(leaves={name: float(v[k]) for name, v in full.items()}, schedule=group.schedules[int(group.which[k])])
-        for k in range(size)
-    ]
-    limits = tolerances(
-        program.equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]"
-    )
-    solved = solve(program, jobs, times=table.times, tolerances=limits, method=solver.method,
-                   sample=table.scenario.time.sample_at_dose, threads=threads)  # fmt: skip
-    return program, solved.trajectories
+    equations, solver = program.equations, table.scenario.solver
+    leaves = initial_leaves(equations, group.given, start=0.0, where=f"arm '{group.arm}'")
+    ensemble = Ensemble(
+        initial=_columns(leaves, equations.states, group.members.size),
+        constants=_columns(leaves, equations.constants, group.members.size),
+        schedules=[group.schedules[k] for k in group.which.tolist()],
+    )  # fmt: skip
+    limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]")
+    solution = solve(
+        program, ensemble, times=table.times, tolerances=limits, states=needed_states(equations, table.keep),
+        method=solver.method, sample=table.scenario.time.sample_at_dose, threads=threads,
+    )  # fmt: skip
+    return program, solution
 
 
-def _message(table: RunTable, run: int, trajectory: Trajectory, schedule: Schedule) -> str:
-    failure = trajectory.failure
-    given = [d for d in schedule.log if failure is not None and d.start <= failure.time]
+def _columns(leaves: Mapping[str, FloatArray], names: Sequence[str], size: int) -> FloatArray:
+    """Return the values of some leaves, shape (run, name); a condition of time has none yet."""
+    made = np.zeros((size, len(names)))
+    for column, name in enumerate(names):
+        made[:, column] = leaves.get(name, 0.0)
+    return made
+
+
+def _message(table: RunTable, run: int, failure: Failure, schedule: Schedule) -> str:
+    given = [d for d in schedule.log if d.start <= failure.time]
     last = f"dose {len(given)} ({given[-1].name})" if given else ""
     return failure_message(table.model, failure, where=run_label(table, run), last_dose=last)
 
