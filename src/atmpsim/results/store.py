@@ -19,7 +19,11 @@ from atmpsim.results.digest import digest
 GRID = ("arm", "subject", "replicate")
 _NETCDF = (".nc", ".nc4", ".netcdf", ".h5")
 _ZARR = (".zarr",)
-_REQUIRED = ("trajectories", "status", "provenance")
+_REQUIRED = ("status", "provenance")
+_HIDDEN = ("checksums", "/checksums", "partial", "/partial")
+MOST_BYTES = 2_000_000_000
+"""Size of trajectories up to which a result is read into memory as a whole."""
+
 _ORDER, _DIGEST = "variable_order", "digest"
 
 
@@ -75,6 +79,17 @@ def stored_sha256(path: str | Path) -> str | None:
                 return stored.attrs.get("inputs_sha256")
     except Exception:  # storage layers raise whatever they like on what they cannot read
         return None
+
+
+def is_whole(path: str | Path) -> bool:
+    """Return whether a stored result was finished."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with xr.open_dataset(path, engine=_engine(Path(path)), group="provenance") as stored:
+                return _DIGEST in stored.attrs
+    except Exception:  # storage layers raise whatever they like on what they cannot read
+        return False
 
 
 def write(tree: xr.DataTree, path: Path) -> None:
@@ -160,27 +175,37 @@ def _remove(path: Path) -> None:
 def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     """Return a stored result: groups `trajectories`, `doses`, `status`, `parameters`, `summary`, `provenance`.
 
-    Trajectories, summary, status and parameters have the dimensions `arm`, `subject` and `replicate`. The data
-    are read into memory and compared with their checksum, so that a lost chunk is never read as zeros.
+    Trajectories, summary, status and parameters have the dimensions `arm`, the swept axes, `draw`, `subject` and
+    `replicate`. The data are read into memory and compared with their checksum, so that a lost chunk is never read
+    as zeros. A result of more than `MOST_BYTES` is read on demand instead, over the dimension `run`; `atmpsim doctor
+    RESULT` verifies it piece by piece.
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or any fsspec address of a Zarr store.
 
     Raises
     ------
     ResultError
-        If there is no result at the path, or it is damaged.
+        If there is no result at the path, or it is damaged or unfinished.
     """
-    file, where = Path(path), f"result '{path}'"
-    if not file.exists():
-        siblings = (
-            [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
-        )
-        raise ResultError(where=where, found="no such file", expected="a result (.zarr or .nc)",
-                          remedy=did_you_mean(file.name, siblings))  # fmt: skip
-    tree = _load(file, where)
+    where = f"result '{path}'"
+    if "://" not in str(path):
+        _check_there(Path(path), where)
+    tree = _load(path, where)
     missing = [group for group in _REQUIRED if group not in tree.children]
-    if missing:
-        raise ResultError(where=where, found=f"no group '{missing[0]}'", expected="a result of atmpsim",
+    if missing or not {"trajectories", "statistics"} & {*tree.children}:
+        lost = missing[0] if missing else "trajectories"
+        raise ResultError(where=where, found=f"no group '{lost}'", expected="a result of atmpsim",
                           remedy="Another program wrote that file, or it is incomplete.")  # fmt: skip
-    gridded = on_grid(xr.DataTree.from_dict({k: _restored(node.to_dataset()) for k, node in tree.subtree_with_keys}))
+    if _DIGEST not in tree["provenance"].attrs and "checksums" in tree.children:
+        raise ResultError(where=where, found="an unfinished result", expected="a finished one",
+                          remedy="Finish it with --resume.")  # fmt: skip
+    restored = {k: _restored(node.to_dataset()) for k, node in tree.subtree_with_keys if k not in _HIDDEN}
+    if _is_large(tree):
+        return _over_runs(restored)
+    gridded = on_grid(xr.DataTree.from_dict(restored))
     if gridded["provenance"].attrs.get(_DIGEST) != digest(gridded):
         raise ResultError(where=where, found="values that do not match their checksum",
                           expected="the result as it was written",
@@ -188,14 +213,42 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     return gridded
 
 
-def _load(file: Path, where: str) -> xr.DataTree:
+def _check_there(file: Path, where: str) -> None:
+    if file.exists():
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    siblings = (
+        [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
+    )
+    found, remedy = "no such file", did_you_mean(file.name, siblings)
+    if partial.exists():
+        found, remedy = "an unfinished result", "Finish it with --resume."
+    raise ResultError(where=where, found=found, expected="a result (.zarr or .nc)", remedy=remedy)
+
+
+def _is_large(tree: xr.DataTree) -> bool:
+    return "trajectories" in tree.children and tree["trajectories"].to_dataset().nbytes > MOST_BYTES
+
+
+def _over_runs(groups: dict[str, xr.Dataset]) -> xr.DataTree:
+    """Return the groups of a large result over `run`, each with the coordinates of the runs."""
+    rows = {k: v for k, v in groups["status"].coords.items() if "run" in v.dims}
+    made = {k: d.assign_coords(rows) if "run" in d.dims else d for k, d in groups.items() if k not in ("grid", "/grid")}
+    return xr.DataTree.from_dict(made)
+
+
+def _load(path: str | os.PathLike[str], where: str) -> xr.DataTree:
+    name = path if "://" in str(path) else Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with xr.open_datatree(file, engine=_engine(file), decode_times=False) as stored:
+            stored = xr.open_datatree(name, engine=_engine(Path(path)), decode_times=False)
+            if _is_large(stored):
+                return stored
+            with stored:
                 return stored.load()
     except Exception as error:  # storage layers raise whatever they like on damaged files
-        kind = "a folder" if file.is_dir() else "a file"
+        kind = "a folder" if Path(path).is_dir() else "a file"
         raise ResultError(where=where, found=f"{kind} that cannot be read ({type(error).__name__})",
                           expected="a result of atmpsim (.zarr or .nc)",
                           remedy="It is damaged or something else; run the scenario again.") from error  # fmt: skip

@@ -221,6 +221,20 @@ def write_chunk(stream: Stream, index: int, groups: Mapping[str, xr.Dataset]) ->
     stream.arrays["status", "status"][begin:end] = groups["status"]["status"].values
 
 
+def forget_failed(stream: Stream) -> list[int]:
+    """Take the status of every chunk with a failed run away, so that it does not exist any more; return them."""
+    array = stream.arrays["status", "status"]
+    status = np.asarray(array[:])
+    spans = {k: stream.span(k) for k in range(stream.chunks)}
+    found = [k for k, (begin, end) in spans.items() if (status[begin:end] > 0).any()]
+    if found and DIGEST in stream.root["provenance"].attrs:
+        del stream.root["provenance"].attrs[DIGEST]
+    for k in found:
+        begin, end = spans[k]
+        array[begin:end] = np.full(end - begin, MISSING, dtype=array.dtype)
+    return found
+
+
 def stored_digest(stream: Stream, rest: Mapping[str, xr.Dataset], grid: xr.Dataset, order: tuple[str, ...]) -> str:
     """Return the digest of the whole store, from the checksums of its blocks and what `rest` holds in memory."""
     shape = tuple(grid.sizes[name] for name in order)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.engines.ensemble import Ensemble
+from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import Program, prepare
 from atmpsim.engines.solve import Solution, needed_states, observe, solve
 from atmpsim.engines.start import initial_leaves
@@ -99,25 +99,14 @@ def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Prog
     program = prepare(table.model, fixed=group.given)
     equations, solver = program.equations, table.scenario.solver
     leaves = initial_leaves(equations, group.given, start=0.0, where=f"arm '{group.arm}'")
-    ensemble = Ensemble(
-        initial=_columns(leaves, equations.states, group.members.size),
-        constants=_columns(leaves, equations.constants, group.members.size),
-        schedules=[group.schedules[k] for k in group.which.tolist()],
-    )  # fmt: skip
+    schedules = [group.schedules[k] for k in group.which.tolist()] if len(group.schedules) > 1 else group.schedules
+    ensemble = gather(equations, leaves, count=group.members.size, schedules=schedules)
     limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]")
     solution = solve(
         program, ensemble, times=table.times, tolerances=limits, states=needed_states(equations, table.keep),
         method=solver.method, sample=table.scenario.time.sample_at_dose, threads=threads,
     )  # fmt: skip
     return program, solution
-
-
-def _columns(leaves: Mapping[str, FloatArray], names: Sequence[str], size: int) -> FloatArray:
-    """Return the values of some leaves, shape (run, name); a condition of time has none yet."""
-    made = np.zeros((size, len(names)))
-    for column, name in enumerate(names):
-        made[:, column] = leaves.get(name, 0.0)
-    return made
 
 
 def _message(table: RunTable, run: int, failure: Failure, schedule: Schedule) -> str:

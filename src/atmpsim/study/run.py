@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from atmpsim.errors import InputError, ResultError
-from atmpsim.results.store import check_target, on_grid, open_results, write
+from atmpsim.results.store import check_target, is_whole, on_grid, open_results, stored_sha256, write
 from atmpsim.scenario.reader import Inputs, load_inputs
 from atmpsim.scenario.table import RunTable, expand_runs
 from atmpsim.study.compute import compute, failed, joined
@@ -71,37 +72,43 @@ def run(
     """
     inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
     table = expand_runs(inputs)
-    streamed = workers is not None or cluster is not None or resume or table.size > MOST_IN_MEMORY
-    if streamed and out is not None:
-        return _stream(table, inputs, str(out), workers=workers, cluster=cluster, resume=resume, overwrite=overwrite,
-                       progress=progress)  # fmt: skip
-    if streamed and (workers is not None or cluster is not None or resume):
-        raise InputError(where="run", found="workers, cluster or resume without out", expected="a place for the result",
-                         remedy='Give out = "NAME.zarr".')  # fmt: skip
-    target = Path(out) if out is not None else None
-    if target is not None:
-        check_target(target, inputs_sha256=inputs.sha256, overwrite=overwrite)
+    how = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
+    if out is None:
+        if any(how.values()):
+            raise InputError(where="run", found="workers, cluster or resume without out", expected="a place for the "
+                             "result", remedy='Give out = "NAME.zarr".')  # fmt: skip
+        if not table.summary_only:
+            return on_grid(execute(table, inputs, progress=progress))
+        with tempfile.TemporaryDirectory() as folder:
+            return _stream(table, inputs, str(Path(folder, "result.zarr")), overwrite=False, progress=progress, **how)
+    if any(how.values()) or table.summary_only or table.size > MOST_IN_MEMORY or _begun(out):
+        return _stream(table, inputs, str(out), overwrite=overwrite, progress=progress, **how)
+    check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
     tree = execute(table, inputs, progress=progress)
-    if target is not None:
-        write(tree, target)
+    write(tree, Path(out))
     return on_grid(tree)
 
 
+def _begun(out: str | os.PathLike[str]) -> bool:
+    """Return whether an unfinished result stands there; only a path can be looked up so cheaply."""
+    return "://" in str(out) or Path(f"{out}.partial").exists()
+
+
 def _stream(
-    table: RunTable, inputs: Inputs, out: str, *, workers: int | None, cluster: str | None, resume: bool,
-    overwrite: bool, progress: Progress | None,
-) -> xr.DataTree:  # fmt: skip
-    from atmpsim.study.streaming import run_stream
+    table: RunTable, inputs: Inputs, out: str, *, resume: bool, retry_failed: bool, overwrite: bool, **how: Any
+) -> xr.DataTree:
+    from atmpsim.study.streaming import reopen_failed, run_stream
 
     if not out.endswith(".zarr"):
         raise ResultError(where=f"output '{out}'", found=f"the ending '{Path(out).suffix}'", expected="a name that ends "
                           "in .zarr", remedy="Store large tables as Zarr; `atmpsim convert` makes others of it.")  # fmt: skip
     if "://" not in out:
         check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
-        if resume and Path(out).exists():
-            return open_results(out)
-    run_stream(table, inputs, out, workers=workers, cluster=cluster, resume=resume, overwrite=overwrite,
-               progress=progress)  # fmt: skip
+    if retry_failed:
+        resume = reopen_failed(out, inputs) or resume
+    if resume and stored_sha256(out) == inputs.sha256 and is_whole(out):
+        return open_results(out)
+    run_stream(table, inputs, out, resume=resume, overwrite=overwrite, **how)
     return open_results(out)
 
 

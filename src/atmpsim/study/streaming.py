@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,9 @@ import xarray as xr
 from atmpsim.errors import ResultError
 from atmpsim.results.digest import BLOCK
 from atmpsim.results.store import order_of, replace_with, stored_sha256
-from atmpsim.results.stream import DIGEST, Stream, create, open_stream, quiet, store_group, stored_digest
+from atmpsim.results.stream import (
+    DIGEST, Stream, create, forget_failed, is_stream, open_stream, quiet, store_group, stored_digest,
+)  # fmt: skip
 from atmpsim.scenario.reader import Inputs
 from atmpsim.scenario.table import RunTable
 from atmpsim.study.compute import compute
@@ -113,6 +116,27 @@ def run_stream(
         raise unwritable(address, error) from None
 
 
+def reopen_failed(target: str, inputs: Inputs) -> bool:
+    """Take the chunks with failed runs out of a result, so that resuming computes them again; return whether any.
+
+    Raises
+    ------
+    ResultError
+        If there is no result of this input, or it was not stored in chunks.
+    """
+    address, where = partial_of(target), f"output '{target}'"
+    here = address if Path(address).exists() else target
+    if stored_sha256(here) != inputs.sha256 or not is_stream(here):
+        raise ResultError(where=where, found="no result of this input that was stored in chunks", expected="one",
+                          remedy="Run it with --workers or --resume first.")  # fmt: skip
+    stream = open_stream(here, where=where)
+    with quiet():
+        found = forget_failed(stream)
+    if found and here != address:
+        os.rename(here, address)
+    return bool(found)
+
+
 def _drive(
     done: Iterator[Done], stream: Stream, missing: Sequence[int], address: str, progress: Progress | None
 ) -> None:
@@ -148,7 +172,16 @@ def _opened(
     rest = label_rest(table, labels, inputs)
     rows = xr.Dataset(coords=run_coordinates(table, labels, 0, table.size))
     runs = chunk or chunk_size(table, cost.seconds_per_run, workers)
-    return create(address, sample, rest, rows=rows, size=table.size, chunk=runs)
+    if "://" in address:
+        return create(address, sample, rest, rows=rows, size=table.size, chunk=runs)
+    # made beside its place, so that whoever finds a store there finds it whole
+    made = f"{address}.{os.getpid()}"
+    try:
+        create(made, sample, rest, rows=rows, size=table.size, chunk=runs)
+        os.rename(made, address)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return open_stream(address, where=where)
 
 
 def _resumed(address: str, sha256: str | None, inputs: Inputs, resume: bool, where: str) -> Stream:
