@@ -246,7 +246,7 @@ def rerun(
 def doctor(
     result: Annotated[Path | None, typer.Argument(help="A stored result, to verify its checksums.")] = None,
 ) -> int:
-    """Check the installation by a small run, or verify the checksums of a stored result."""
+    """Check the installation, or the checksums of a result."""
     from atmpsim.study.doctor import check_installation, check_result
 
     failed = False

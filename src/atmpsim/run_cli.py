@@ -123,7 +123,7 @@ def _estimate(inputs: Inputs, workers: int | None, *, as_json: bool) -> int:
 
 
 def status(result: Result, as_json: Json = False) -> int:
-    """Tell how far a result is, and which runs failed."""
+    """Tell how far a result is and which runs failed."""
     from atmpsim.study.inspect import read_status
 
     found = read_status(str(result))
@@ -140,7 +140,7 @@ def status(result: Result, as_json: Json = False) -> int:
 
 
 def summary(result: Result, as_json: Json = False) -> None:
-    """Summarise the metrics of a result over its subjects, with their Monte-Carlo error."""
+    """Summarise metrics over the subjects of a result."""
     from atmpsim.results.describe import describe_metrics
     from atmpsim.results.store import open_results
 
@@ -157,7 +157,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="NAME.nc, NAME.parquet or NAME.csv.")],
     group: Annotated[str, typer.Option(help="Group of the tables that Parquet and CSV hold.")] = "trajectories",
 ) -> None:
-    """Write a result as NetCDF, or one of its groups as a Parquet or CSV table."""
+    """Write a result as NetCDF, Parquet or CSV."""
     from atmpsim.results.convert import convert as convert_result
 
     convert_result(result, out, group=group)

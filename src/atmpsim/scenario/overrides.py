@@ -13,7 +13,7 @@ from atmpsim.scenario.schema import TABLES
 Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
-_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", *_FREE_TABLES)
+_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", *_FREE_TABLES)
 ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 
@@ -130,7 +130,7 @@ def _apply(raw: Raw, path: str, value: Any, where: str) -> None:
     elif section == "dose":
         name, _, key = rest.rpartition(".")
         _set_key(_dose(raw, name, where), "dose", key, value, where)
-    elif section in (*_FREE_TABLES, "sweep"):
+    elif section in (*_FREE_TABLES, "sweep", "varying"):
         raw.setdefault(section, {})[rest] = value
     elif section == "subject" and rest.startswith("flows."):
         raw.setdefault("subject", {}).setdefault("flows", {})[rest.removeprefix("flows.")] = value

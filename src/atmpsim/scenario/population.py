@@ -125,6 +125,23 @@ class Population:
             values[name] = self._shifted(name, values[name], drawn) if name in values else drawn
         return values
 
+    def measured(
+        self, name: str, values: FloatArray, subjects: IntArray, draws: IntArray, replicates: IntArray
+    ) -> FloatArray:
+        """Return what an assay with its error shows of values of shape (run, time)."""
+        from scipy.special import ndtri
+
+        kind, size = self.residual[name]
+        noise, samples = np.empty_like(values), values.shape[1]
+        for draw, replicate in np.unique(np.stack([draws, replicates]), axis=1).T.tolist():
+            own = (draws == draw) & (replicates == replicate)
+            index = (subjects[own][:, None] * samples + np.arange(samples)).ravel()
+            found = uniforms(index, seed=self.seed, purpose=f"residual {name}", draw=draw, replicate=replicate)
+            noise[own] = ndtri(found).reshape(-1, samples)
+        if kind == "additive":
+            return values + size * noise
+        return values * (np.exp(size * noise) if kind == "lognormal" else 1.0 + size * noise)
+
     def _shifted(self, name: str, values: FloatArray, typical: FloatArray) -> FloatArray:
         """Return subjects' values around another typical value, moved on the scale on which they are normal."""
         distribution, nominal = self.between.distributions[name], self.typical[name]
@@ -163,7 +180,7 @@ def read_population(scenario: ScenarioFile, inputs: Inputs, model: Model, *, whe
         size=table.size, replicates=table.replicates, draws=table.uncertainty.draws if table.uncertainty else 0,
         seed=inputs.seed if table.seed is None else table.seed, between=between, unknown=unknown,
         typical={k: float(q.value) for k in varied if (q := model.quantity(k)) is not None and q.value is not None},
-        covariates=covariates, occasions=_occasions(table, model, place), residual=_residual(table, model, place),
+        covariates=covariates, occasions=_occasions(table, model, place), residual=_residual(table, place),
         same_in_every_arm=table.same_in_every_arm,
         notes=_notes(table, between, unknown, scenario) + (covariates.notes if covariates is not None else ()),
     )  # fmt: skip
@@ -315,15 +332,12 @@ def _occasions(table: PopulationTable, model: Model, where: str) -> Occasions | 
     if not length > 0:
         raise ScenarioError(where=f"{place} every", found=f"'{table.occasions.every}'", expected="a time above 0")
     for name, spread in table.occasions.spread.items():
-        if name not in model.parameters or name in model.assignment_rules or name in model.rate_rules:
-            raise ScenarioError(where=f"{place} spread", found=f"'{name}'", expected="a parameter with a value",
-                                remedy=did_you_mean(name, model.parameters))  # fmt: skip
         if not np.isfinite(spread) or spread < 0:
             raise ScenarioError(where=f"{place} spread {name}", found=repr(spread), expected="a number of at least 0")
     return Occasions(length=length, spread=dict(table.occasions.spread))
 
 
-def _residual(table: PopulationTable, model: Model, where: str) -> dict[str, tuple[str, float]]:
+def _residual(table: PopulationTable, where: str) -> dict[str, tuple[str, float]]:
     made = {}
     for name, text in table.residual.items():
         place = f"{where} residual {name}"

@@ -12,6 +12,7 @@ from atmpsim.scenario.dosing import Schedule
 from atmpsim.scenario.subject import Subject, resolve
 from atmpsim.scenario.swept import is_number, swept_values
 from atmpsim.scenario.table import Run, RunTable, fill_from, flows
+from atmpsim.scenario.varying import follow, occasion_courses
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -100,7 +101,30 @@ def _group(
     if table.population is not None:
         drawn, schedules, index = _population(table, where, own, first, plans, mine)
         given |= {k: v for k, v in drawn.items() if k not in chosen}
-    return Group(members=runs[own], arm=first.arm, given={**given, **swept}, schedules=schedules, which=index)
+    given |= swept
+    if table.courses or (table.population is not None and table.population.occasions is not None):
+        schedules, index = _changing(table, where["subject"][own], given, schedules, index)
+    return Group(members=runs[own], arm=first.arm, given=given, schedules=schedules, which=index)
+
+
+def _changing(
+    table: RunTable, subjects: IntArray, given: dict[str, float | FloatArray], schedules: tuple[Schedule, ...],
+    index: IntArray,
+) -> tuple[tuple[Schedule, ...], IntArray]:  # fmt: skip
+    """Put first values of what changes over time into `given`; return the schedules that change it."""
+    given |= {course.name: course.first for course in table.courses}
+    schedules = tuple(follow(schedule, table.courses) for schedule in schedules)
+    population = table.population
+    if population is None or population.occasions is None:
+        return schedules, index
+    own = {k: np.broadcast_to(given.get(k, table.model.parameters[k].value), subjects.size)
+           for k in population.occasions.spread}  # fmt: skip
+    courses = occasion_courses(
+        population.occasions, own, subjects, seed=population.seed, end=float(table.times[-1])
+    )
+    given |= {name: np.array([c[k].first for c in courses]) for k, name in enumerate(population.occasions.spread)}
+    each = tuple(follow(schedules[which], course) for which, course in zip(index.tolist(), courses, strict=True))
+    return each, np.arange(subjects.size)
 
 
 def _same(plans: Sequence[Run], mine: IntArray, name: str) -> bool:

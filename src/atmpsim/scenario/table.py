@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.errors import ModelError, ScenarioError
+from atmpsim.errors import ModelError, ScenarioError, did_you_mean
 from atmpsim.model.balance import check_balance
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
@@ -38,6 +38,7 @@ from atmpsim.scenario.schema import SUMMARY, DoseTable, ScenarioFile, SubjectTab
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
+from atmpsim.scenario.varying import Course, check_changeable, read_courses, with_states
 from atmpsim.units import magnitude, parse_quantity
 
 DEFAULT_ARM = "default"
@@ -97,8 +98,15 @@ class RunTable:
     arms: tuple[tuple[str, Mapping[str, Any]], ...] = field(default=(), repr=False)
     sweep: Sweep = field(default_factory=Sweep)
     population: Population | None = None
+    courses: tuple[Course, ...] = ()
+    observed: tuple[str, ...] = ()
     summary_only: bool = False
     _plans: dict[tuple[int, ...], list[Run]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Return the names of the variables over time: what is kept, and what an assay with error would show."""
+        return (*self.keep, *(f"{name}.observed" for name in self.observed))
 
     @property
     def subjects(self) -> tuple[str, ...] | int:
@@ -156,6 +164,10 @@ def expand_runs(inputs: Inputs) -> RunTable:
     suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
     check_balance(model, where=inputs.model_file)
+    courses = read_courses(scenario, model, where=where)
+    population = read_population(scenario, inputs, model, where=where)
+    changing = _changing(courses, population, scenario, model, where)
+    model = with_states(model, changing)
     equations = write_equations(model)
     if not (model.species or model.parameters):
         raise ModelError(where=inputs.model_file, found="a model without species and parameters",
@@ -165,7 +177,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
         scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
         metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
         arms=tuple(_arms(scenario, inputs.raw, where)), sweep=_sweep(scenario, inputs, where),
-        population=read_population(scenario, inputs, model, where=where),
+        population=population, courses=courses, observed=_observed(population, keep, where),
         summary_only=scenario.output.keep == SUMMARY,
     )  # fmt: skip
     check_paths(table.sweep, where=f"{where} [sweep]")
@@ -176,6 +188,36 @@ def expand_runs(inputs: Inputs) -> RunTable:
     for run in runs:
         require_values(equations, {**run.given, **table.varied_values()}, keep, where=inputs.model_file)
     return table
+
+
+def _changing(
+    courses: Sequence[Course], population: Population | None, scenario: ScenarioFile, model: Model, where: str
+) -> tuple[str, ...]:
+    """Return the parameters that change over time."""
+    named = [course.name for course in courses]
+    if population is not None:
+        for name in sorted({*named} & population.varied):
+            raise ScenarioError(where=f"{where} [varying] {name}", found="a distribution in the population as well",
+                                expected="one of them", remedy='Write vary = "listed" under [population].')  # fmt: skip
+        if population.occasions is not None:
+            named += population.occasions.spread
+            check_changeable(population.occasions.spread, model, where=f"{where} [population] occasions spread")
+    if len({*named}) < len(named):
+        raise ScenarioError(where=f"{where} [varying]", found="a quantity that varies between occasions as well",
+                            expected="one of them")  # fmt: skip
+    if named and scenario.dosing is not None:
+        raise ScenarioError(where=f"{where} [varying]", found="a [dosing] table, which may reset all states",
+                            expected="doses under [[dose]]")  # fmt: skip
+    return tuple(named)
+
+
+def _observed(population: Population | None, keep: Sequence[str], where: str) -> tuple[str, ...]:
+    names = tuple(population.residual) if population is not None else ()
+    for name in names:
+        if name not in keep:
+            raise ScenarioError(where=f"{where} [population] residual", found=f"'{name}'", expected="an output that is "
+                                "kept", remedy=did_you_mean(name, keep))  # fmt: skip
+    return names
 
 
 def _notes(table: RunTable, runs: Sequence[Run]) -> tuple[str, ...]:

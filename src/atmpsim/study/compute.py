@@ -15,7 +15,7 @@ from atmpsim.engines.start import initial_leaves
 from atmpsim.engines.trajectory import Failure, Status
 from atmpsim.results.summary import metric_values
 from atmpsim.scenario.dosing import Schedule
-from atmpsim.scenario.rows import Group, rows
+from atmpsim.scenario.rows import Group, positions, rows
 from atmpsim.scenario.table import RunTable
 from atmpsim.study.failure import failure_message
 from atmpsim.study.labels import Labels, run_label
@@ -90,9 +90,22 @@ def _batch(table: RunTable, labels: Labels, begin: int, end: int, threads: int |
             row = int(own[k])
             status[row] = failure.status
             messages[row] = _message(table, begin + row, failure, group.schedules[int(group.which[k])])
+    curves |= _measured(table, curves, begin, end)
     made = metric_values(curves, table.metrics, table.times, labels.limits)
     return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
                     messages=tuple(messages))  # fmt: skip
+
+
+def _measured(table: RunTable, curves: Mapping[str, FloatArray], begin: int, end: int) -> dict[str, FloatArray]:
+    """Return what assays with an error show of the curves."""
+    if table.population is None or not table.observed:
+        return {}
+    where = positions(table, np.arange(begin, end))
+    draws = where.get("draw", np.zeros_like(where["arm"]))
+    return {
+        f"{name}.observed": table.population.measured(name, curves[name], where["subject"], draws, where["replicate"])
+        for name in table.observed
+    }
 
 
 def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Program, Solution]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -29,6 +29,12 @@ def label(table: RunTable) -> Labels:
     """Return the labels of a table."""
     variables = {name: describe(table.model, name) for name in table.keep}
     names, limits = _at_the_start(table, variables)
+    for name in table.observed:
+        known = variables[name]
+        variables[f"{name}.observed"] = replace(
+            known, name=f"{name}.observed", long_name=f"{known.long_name}, as measured", kind="observable"
+        )
+        limits |= {f"{name}.observed": limits[name]} if name in limits else {}
     return Labels(grid=grid(table), variables=variables, limits=limits, parameters=names)
 
 

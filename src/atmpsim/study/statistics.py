@@ -79,7 +79,7 @@ def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dat
     """Return the statistics of a table whose chunks are all there."""
     dims = cell_dims(table)
     shape = tuple(table.shape[name] for name in dims)
-    names, samples = list(table.keep), table.times.size
+    names, samples = list(table.curves), table.times.size
     cells = math.prod(shape)
     found = np.empty((cells, PARTS, len(names), samples))
     levels = np.empty((cells, len(names), QUANTILES.size, samples))

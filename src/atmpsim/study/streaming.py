@@ -65,7 +65,7 @@ def estimate(table: RunTable, labels: Labels | None = None) -> Estimate:
     seconds = (time.perf_counter() - started) / count
     columns = len(labels.parameters) + len(table.metrics) + 4
     if not table.summary_only:
-        columns += len(table.keep) * table.times.size
+        columns += len(table.curves) * table.times.size
     return Estimate(runs=table.size, seconds_per_run=seconds, bytes=8 * columns * table.size)
 
 
@@ -73,7 +73,7 @@ def chunk_size(table: RunTable, seconds_per_run: float, workers: int) -> int:
     """Return the runs in a chunk: some seconds of work, a few chunks for each worker, whole blocks."""
     wanted = SECONDS_PER_CHUNK / max(seconds_per_run, 1e-9) / BLOCK
     fair = table.size / (_TASKS_PER_WORKER * workers) / BLOCK
-    fitting = _BYTES / (8 * table.times.size * len(table.keep) * BLOCK)
+    fitting = _BYTES / (8 * table.times.size * len(table.curves) * BLOCK)
     return BLOCK * max(1, min(MOST_BLOCKS, math.floor(wanted), math.ceil(fair), math.floor(fitting)))
 
 
