@@ -200,12 +200,28 @@ def plot(
     result: Annotated[Path, typer.Argument(help="A stored result.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf.")] = None,
     variables: Annotated[str | None, typer.Option(help="Which outputs, with commas between.")] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="Every run as a line, however many.")] = False,
+    heat_map: Annotated[
+        str | None, typer.Option("--map", metavar="METRIC", help="A heat map over two swept axes.")
+    ] = None,
+    tornado: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Bars of a sweep of one axis at a time.")
+    ] = None,
 ) -> None:
     """Draw a figure of a stored result."""
+    from atmpsim.plots.figures import plot_results, save_figure
+    from atmpsim.plots.maps import plot_map, plot_tornado
     from atmpsim.results.store import open_results
 
     target = out if out is not None else result.with_suffix(".png")
-    run_cli.draw(open_results(result), target, variables=listed(variables) if variables else None)
+    tree = open_results(result)
+    if heat_map is not None:
+        figure = plot_map(tree, heat_map)
+    elif tornado is not None:
+        figure = plot_tornado(tree, tornado)
+    else:
+        figure = plot_results(tree, variables=listed(variables) if variables else None, ribbons=not lines)
+    save_figure(figure, target)
     typer.echo(f"Figure: {target}")
 
 

@@ -117,7 +117,9 @@ def _estimate(inputs: Inputs, workers: int | None, *, as_json: bool) -> int:
         return OK
     shape = " x ".join(f"{n} {name}" for name, n in table.shape.items() if n > 1) or "a single one"
     typer.echo(f"{found.runs} runs: {shape}")
-    typer.echo(f"about {seconds:.3g} s on {side_by_side} cores ({1e3 * found.seconds_per_run:.3g} ms a run, from a probe)")
+    typer.echo(
+        f"about {seconds:.3g} s on {side_by_side} cores ({1e3 * found.seconds_per_run:.3g} ms a run, from a probe)"
+    )
     typer.echo(f"at most {found.bytes / 1e6:.3g} MB before compression")
     return OK
 
@@ -259,5 +261,7 @@ def _failures(tree: xr.DataTree) -> int:
     for message in messages[:_MOST_MESSAGES]:
         typer.echo(str(message), err=True)
     if messages.size > _MOST_MESSAGES:
-        typer.echo(f"… and {messages.size - _MOST_MESSAGES} more failed runs: `atmpsim status RESULT` lists them.", err=True)
+        typer.echo(
+            f"… and {messages.size - _MOST_MESSAGES} more failed runs: `atmpsim status RESULT` lists them.", err=True
+        )
     return SOME_FAILED if bad.any() else OK

@@ -63,7 +63,9 @@ LISTED = {
 @pytest.mark.parametrize("text", LISTED)
 def test_what_a_scenario_declares(scenario, text):
     unit = "vp/cell/d"
-    made = table(scenario, **{"population.vary": "listed", "population.distribution": {"shedding_rate": text[:-1] + unit}})
+    made = table(
+        scenario, **{"population.vary": "listed", "population.distribution": {"shedding_rate": text[:-1] + unit}}
+    )
     mean, variance, kurtosis = LISTED[text]
     assert_moments(sample(made)["shedding_rate"], mean, variance, kurtosis)
 

@@ -52,9 +52,7 @@ def total(entries: Mapping[tuple[str, str], tuple[str, str]]) -> str:
     return made.hexdigest()
 
 
-def head(
-    group: str, name: str, variable: xr.Variable, *, dims: Sequence[str] = (), shape: Sequence[int] = ()
-) -> str:
+def head(group: str, name: str, variable: xr.Variable, *, dims: Sequence[str] = (), shape: Sequence[int] = ()) -> str:
     """Return what a digest says of a variable besides its values; dims and shape may be those of a larger whole."""
     kind = "text" if variable.dtype.kind in "OUT" else variable.dtype.str
     attributes = {k: np.asarray(v).tolist() for k, v in variable.attrs.items()}

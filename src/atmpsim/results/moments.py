@@ -36,4 +36,6 @@ def merged(first: FloatArray, second: FloatArray) -> FloatArray:
     only_second, only_first = first[COUNT] == 0, second[COUNT] == 0
     mean = np.where(only_second, second[MEAN], np.where(only_first, first[MEAN], mean))
     squares = np.where(only_second | only_first, first[SQUARES] + second[SQUARES], squares)
-    return np.stack([count, mean, squares, np.fmin(first[LOWEST], second[LOWEST]), np.fmax(first[HIGHEST], second[HIGHEST])])
+    return np.stack(
+        [count, mean, squares, np.fmin(first[LOWEST], second[LOWEST]), np.fmax(first[HIGHEST], second[HIGHEST])]
+    )

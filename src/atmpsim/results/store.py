@@ -217,9 +217,7 @@ def _check_there(file: Path, where: str) -> None:
     if file.exists():
         return
     partial = file.with_name(f"{file.name}.partial")
-    siblings = (
-        [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
-    )
+    siblings = [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
     found, remedy = "no such file", did_you_mean(file.name, siblings)
     if partial.exists():
         found, remedy = "an unfinished result", "Finish it with --resume."

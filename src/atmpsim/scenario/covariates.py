@@ -112,12 +112,14 @@ def read_covariates(
     else:
         weight = fixed["weight"] if given.weight is None else _distribution(given.weight, "kg", f"{place} weight")
     spread = given.weight_spread or 0.0
-    notes = ()
+    notes = [f"population: masses and flows follow each subject's weight and sex (tables of the {subject.species})"]
     if weight == FROM_AGE:
-        notes = (f"population: weight is the ICRP 89 median at that age and sex times exp(normal(0, {spread:g})) (assumption)",)
+        notes.append(
+            f"population: weight is the ICRP 89 median at that age and sex times exp(normal(0, {spread:g})) (assumption)"
+        )
     return Covariates(
         species=subject.species, condition=subject.condition, age=age, weight=weight, spread=spread,
-        female_share=given.female_share, sex=subject.sex, notes=notes,
+        female_share=given.female_share, sex=subject.sex, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -155,7 +157,9 @@ def _tabled(
         if column not in allowed:
             raise ScenarioError(where=place, found=f"the column '{column}'", expected=one_of(allowed),
                                 remedy=did_you_mean(str(column), allowed))  # fmt: skip
-    made = [_row(row, fixed, f"{place} subject {row.get('subject') or k}") for k, row in enumerate(rows[: table.size], 1)]
+    made = [
+        _row(row, fixed, f"{place} subject {row.get('subject') or k}") for k, row in enumerate(rows[: table.size], 1)
+    ]
     return Covariates(species=subject.species, condition=subject.condition, sex=subject.sex, rows=tuple(made))
 
 

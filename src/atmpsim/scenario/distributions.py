@@ -106,7 +106,7 @@ def _name(node: ast.AST) -> str:
 def _check(node: ast.expr, where: str) -> None:
     """Raise unless a formula is made of numbers, the known functions and arithmetic."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return
+        return None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         return _check(node.operand, where)
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
@@ -245,5 +245,7 @@ def finite(cell: str | None, *, where: str) -> float:
         number = np.nan
     if not np.isfinite(number):
         found = f"'{cell}'" if cell and cell.strip() else "an empty cell"
-        raise ScenarioError(where=where, found=found, expected="a finite number", remedy="Fill it in, or remove the row.")
+        raise ScenarioError(
+            where=where, found=found, expected="a finite number", remedy="Fill it in, or remove the row."
+        )
     return number

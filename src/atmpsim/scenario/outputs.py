@@ -73,7 +73,7 @@ def _metric(text: str, equations: Equations, keep: Sequence[str], where: str) ->
         remedy = f"Add '{name}' to keep." if name in equations.values else did_you_mean(name, keep)
         raise ScenarioError(where=f"{where} '{text}'", found=f"'{name}'", expected="an output that is kept",
                             remedy=remedy)  # fmt: skip
-    if metric == "time_above_lod" and f"{name}_lod" not in equations.model.parameters:
+    if metric.endswith("_above_lod") and f"{name}_lod" not in equations.model.parameters:
         raise ScenarioError(where=f"{where} '{text}'", found=f"'{name}' without a limit of detection",
                             expected=f"a parameter '{name}_lod' in the model",
                             remedy="Choose another metric, or add that parameter.")  # fmt: skip

@@ -56,7 +56,9 @@ class Layer:
     distributions: Mapping[str, Distribution | Empirical]
     together: tuple[Together, ...] = ()
 
-    def sample(self, indices: IntArray, *, seed: int, draw: int = 0, replicate: int = 0, arm: str = "") -> dict[str, FloatArray]:
+    def sample(
+        self, indices: IntArray, *, seed: int, draw: int = 0, replicate: int = 0, arm: str = ""
+    ) -> dict[str, FloatArray]:
         """Return the values of every quantity for each index (a subject or a draw)."""
 
         def stream(purpose: str) -> FloatArray:
@@ -201,7 +203,9 @@ def _between(table: PopulationTable, inputs: Inputs, model: Model, where: str) -
     if table.vary == "model":
         for name, quantity in model.quantities.items():
             if quantity.distribution:
-                found[name] = parse(quantity.distribution, where=f"{inputs.model_file} {name}", spread=spreads.get(name))
+                found[name] = parse(
+                    quantity.distribution, where=f"{inputs.model_file} {name}", spread=spreads.get(name)
+                )
     for name, given in table.distribution.items():
         place = f"{where} distribution {name}"
         _check_id(name, model, place)

@@ -73,9 +73,7 @@ def _plans(table: RunTable, arms: IntArray, points: IntArray, subjects: IntArray
     swept = zip(table.sweep.axes, table.sweep.positions(points), strict=True)
     structure = [position for axis, position in swept if not is_number(axis)]
     listed = subjects if table.population is None else np.zeros_like(subjects)
-    _, first, which = np.unique(
-        np.stack([arms, listed, *structure]), axis=1, return_index=True, return_inverse=True
-    )
+    _, first, which = np.unique(np.stack([arms, listed, *structure]), axis=1, return_index=True, return_inverse=True)
     plans = [table.plan(int(arms[k]), int(points[k]))[int(listed[k])] for k in first]
     return plans, np.asarray(which).ravel()
 
@@ -119,9 +117,7 @@ def _changing(
         return schedules, index
     own = {k: np.broadcast_to(given.get(k, table.model.parameters[k].value), subjects.size)
            for k in population.occasions.spread}  # fmt: skip
-    courses = occasion_courses(
-        population.occasions, own, subjects, seed=population.seed, end=float(table.times[-1])
-    )
+    courses = occasion_courses(population.occasions, own, subjects, seed=population.seed, end=float(table.times[-1]))
     given |= {name: np.array([c[k].first for c in courses]) for k, name in enumerate(population.occasions.spread)}
     each = tuple(follow(schedules[which], course) for which, course in zip(index.tolist(), courses, strict=True))
     return each, np.arange(subjects.size)

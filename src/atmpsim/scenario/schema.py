@@ -32,7 +32,10 @@ UNITS = {
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
 }  # fmt: skip
 SUMMARY = "summary"
-METRICS = ("peak", "time_of_peak", "minimum", "end", "auc", "time_above_lod")
+METRICS = (
+    "peak", "time_of_peak", "minimum", "end", "change", "auc", "half_life", "time_to_half", "time_above_lod",
+    "last_above_lod",
+)  # fmt: skip
 
 
 class _Strict(BaseModel):

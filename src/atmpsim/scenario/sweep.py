@@ -300,7 +300,9 @@ def _column(path: str, unit: str, cells: list[str], where: str) -> Axis:
         values = np.array(cells, dtype=np.float64)
     except ValueError:
         bad = next(cell for cell in cells if _number(cell) is None)
-        raise ScenarioError(where=where, found=f"'{bad}'", expected=f"a number (its unit, {unit}, is in the head)") from None
+        raise ScenarioError(
+            where=where, found=f"'{bad}'", expected=f"a number (its unit, {unit}, is in the head)"
+        ) from None
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0]) + 2
         raise ScenarioError(where=f"{where} row {row}", found=f"'{cells[row - 2]}'", expected="a finite number")

@@ -176,7 +176,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     table = RunTable(
         scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
         metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
-        arms=tuple(_arms(scenario, inputs.raw, where)), sweep=_sweep(scenario, inputs, where),
+        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)), sweep=_sweep(scenario, inputs, where),
         population=population, courses=courses, observed=_observed(population, keep, where),
         summary_only=scenario.output.keep == SUMMARY,
     )  # fmt: skip
@@ -220,9 +220,25 @@ def _observed(population: Population | None, keep: Sequence[str], where: str) ->
     return names
 
 
+def _with_reference(raw: Mapping[str, Any], population: Population | None) -> Mapping[str, Any]:
+    """Return tables whose [subject] has the age and weight of the first virtual one, if covariates are sampled.
+
+    What all arms share is planned for that one; each run then has its own subject's numbers.
+    """
+    if population is None or population.covariates is None:
+        return raw
+    first = population.covariates.subjects(np.array([0]), seed=population.seed)[0]
+    found = {"age": first.age_years and f"{first.age_years!r} yr", "weight": first.weight_kg and f"{first.weight_kg!r} kg"}
+    return {**raw, "subject": {**raw["subject"], **{k: v for k, v in found.items() if v}}}
+
+
 def _notes(table: RunTable, runs: Sequence[Run]) -> tuple[str, ...]:
-    population = table.population.notes if table.population is not None else ()
-    return tuple(dict.fromkeys(note for notes in (*(run.notes for run in runs), population) for note in notes))
+    """Return what was assumed; with sampled covariates no single subject's physiology is told."""
+    population = table.population
+    notes = [note for run in runs for note in run.notes]
+    if population is not None and population.covariates is not None:
+        notes = [note for note in notes if note.startswith(("doses:", "parameters."))]
+    return tuple(dict.fromkeys([*notes, *(population.notes if population is not None else ())]))
 
 
 def _sweep(scenario: ScenarioFile, inputs: Inputs, where: str) -> Sweep:
@@ -321,6 +337,7 @@ def _weight(
 
 def described(table: SubjectTable, where: str) -> Subject:
     """Return the subject that a `[subject]` table describes."""
+
     def convert(text: str | None, unit: str, key: str) -> float | None:
         if text is None:
             return None
@@ -391,7 +408,11 @@ def _per_kg(amount: str | float, unit: str, *, where: str) -> tuple[float, float
     first, _, cap = str(amount).partition(",")
     if "/" not in first or not is_per_kg(first, target_unit=unit, where=where):
         return None
-    limit = parse_amount(cap.strip().removeprefix("max"), weight_kg=None, target_unit=unit, where=where) if cap else math.inf
+    limit = (
+        parse_amount(cap.strip().removeprefix("max"), weight_kg=None, target_unit=unit, where=where)
+        if cap
+        else math.inf
+    )
     return parse_amount(first, weight_kg=1.0, target_unit=unit, where=where), limit
 
 

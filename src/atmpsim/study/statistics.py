@@ -95,6 +95,8 @@ def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dat
     made = {}
     for number, name in enumerate(names):
         made |= _labelled(name, labels, found[:, :, number].reshape(*shape, PARTS, samples), dims)
+        if "draw" in table.shape or table.shape["replicate"] > 1:  # runs that share a subject are not independent
+            del made[f"{name}.mean_error"]
         attributes = _attributes(name, labels, "quantile", "quantile")
         values = levels[:, number].reshape(*shape, QUANTILES.size, samples)
         attributes["relative_error"] = bins.RELATIVE_ERROR

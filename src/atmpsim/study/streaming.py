@@ -16,7 +16,15 @@ from atmpsim.errors import ResultError
 from atmpsim.results.digest import BLOCK
 from atmpsim.results.store import order_of, replace_with, stored_sha256
 from atmpsim.results.stream import (
-    DIGEST, Stream, create, forget_failed, is_stream, open_stream, quiet, store_group, stored_digest,
+    DIGEST,
+    Stream,
+    create,
+    forget_failed,
+    is_stream,
+    open_stream,
+    quiet,
+    store_group,
+    stored_digest,
 )  # fmt: skip
 from atmpsim.scenario.reader import Inputs
 from atmpsim.scenario.table import RunTable
@@ -233,4 +241,3 @@ def _inner_groups(stream: Stream, rest: Mapping[str, xr.Dataset], labels: Labels
             texts = {k: v.astype(object) for k, v in inner.variables.items() if v.dtype.kind == "T"}
             made[name] = inner.assign_coords({k: v for k, v in texts.items()}).assign_coords(labels.grid.coords)
     return made
-
