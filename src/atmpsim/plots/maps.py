@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,8 @@ def _norm(values: np.ndarray) -> Normalize:
 
 def _label_cells(panel: Axes, values: xr.DataArray, across: str, up: str, *, first: bool) -> None:
     for name, axis in ((across, panel.xaxis), (up, panel.yaxis)):
-        labels = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in values[name].values]
+        given, power = values[name].values, _power(values[name].values)
+        labels = [style.number_label(round(v / 10.0**power, 4)) if power is not None else str(v) for v in given]
         axis.set_ticks(np.arange(len(labels)) + 0.5, labels)
         axis.set_tick_params(labelsize=style.TICK, length=0)
     panel.set_xlabel(_axis_name(values, across), fontsize=style.LABEL, fontfamily=style.FONT)
@@ -74,8 +76,18 @@ def _label_cells(panel: Axes, values: xr.DataArray, across: str, up: str, *, fir
         panel.set_ylabel(_axis_name(values, up), fontsize=style.LABEL, fontfamily=style.FONT)
 
 
-def _axis_name(values: xr.DataArray, name: str) -> str:
-    return style.axis_label(name.removeprefix("parameters."), str(values[name].attrs.get("units", "")))
+def _power(values: np.ndarray) -> int | None:
+    """Return the power of ten by which an axis of numbers is divided; None for texts."""
+    if values.dtype.kind not in "fi":
+        return None
+    largest = float(np.nanmax(np.abs(values)))
+    return 3 * math.floor(math.log10(largest) / 3) if largest >= 1e4 or 0 < largest < 1e-2 else 0
+
+
+def _axis_name(values: xr.DataArray, name: str, *, plain: bool = False) -> str:
+    power = 0 if plain else _power(values[name].values) or 0
+    words = name.removeprefix("parameters.").removeprefix("dose.")
+    return style.axis_label(words, str(values[name].attrs.get("units", "")), exponent=power)
 
 
 def plot_tornado(tree: xr.DataTree, metric: str, *, arm: str | None = None) -> Figure:
@@ -123,7 +135,7 @@ def _tornado(
             panel.annotate(text, (value, row), ha=side, va="center", fontsize=style.SMALL, color=style.INK,
                            xytext=(2 if value >= base else -2, 0), textcoords="offset points")  # fmt: skip
     panel.axvline(base, color=style.INK, linewidth=0.8)
-    panel.set_yticks(range(len(order)), [_axis_name(values, name) for name in order], fontsize=style.TICK)
+    panel.set_yticks(range(len(order)), [_axis_name(values, name, plain=True) for name in order], fontsize=style.TICK)
     panel.margins(x=0.12)
     panel.tick_params(axis="x", labelsize=style.TICK)
     said = style.axis_label(f"median of {values.attrs['long_name']}", str(values.attrs["units"]))
