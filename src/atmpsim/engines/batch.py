@@ -6,11 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atmpsim.compile.batch import Batch
 from atmpsim.engines.actions import Action, plan_actions, table
-from atmpsim.engines.ensemble import Ensemble, FloatArray
+from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances
 from atmpsim.kernels.rosenbrock import Actions, Limits, Scratch, advance
@@ -19,7 +18,6 @@ from atmpsim.model.graph import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER
 
 CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
-IntArray = NDArray[np.int64]
 
 
 def integrate_batch(

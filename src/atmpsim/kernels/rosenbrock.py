@@ -40,6 +40,7 @@ class Rows(NamedTuple):
     limit: int
     attempts: int
     rejected: int
+    starting: int
     accept: int
     reached: int
     error: int
@@ -171,6 +172,7 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                     ws[rows.stop * width + lane] = stop
                     ws[rows.sample_at * width + lane] = times[sampled[lane]] if sampled[lane] < times.size else np.inf
                     ws[rows.rejected * width + lane] = 0.0
+                    ws[rows.starting * width + lane] = 1.0
                     ws[rows.step * width + lane] = _first_step(ws, rows, lane, size, limits)
         call_address(code.attempt, base)
         attention = int(ws[rows.attention * width]) & active
