@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ MOST_DEATHS = 3
 _AHEAD = 2  # tasks in the queue of a pool for each worker: enough to keep it busy, few to throw away
 
 
-def run_threads(spec: Spec, tasks: Sequence[int], *, threads: int) -> Iterator[Done]:
+def run_threads(spec: Spec, tasks: Sequence[int], *, threads: int) -> Generator[Done]:
     """Yield what each task says as it ends, from threads of this process."""
     with _stopping(ThreadPoolExecutor(threads)) as pool:
         yield from _flow(pool, spec, tasks, threads)
 
 
-def run_processes(spec: Spec, tasks: Sequence[int], *, workers: int) -> Iterator[Done]:
+def run_processes(spec: Spec, tasks: Sequence[int], *, workers: int) -> Generator[Done]:
     """Yield what each task says as it ends, from processes; where they die, new ones take over what is left.
 
     Raises
@@ -59,7 +59,7 @@ def _stopping(pool: Executor) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _flow(pool: Executor, spec: Spec, tasks: Sequence[int], workers: int) -> Iterator[Done]:
+def _flow(pool: Executor, spec: Spec, tasks: Sequence[int], workers: int) -> Generator[Done]:
     waiting = iter(list(tasks))
     running: set[Future[Done]] = set()
     while True:
@@ -72,7 +72,7 @@ def _flow(pool: Executor, spec: Spec, tasks: Sequence[int], workers: int) -> Ite
             yield future.result()
 
 
-def run_cluster(spec: Spec, tasks: Sequence[int], *, cluster: str) -> Iterator[Done]:
+def run_cluster(spec: Spec, tasks: Sequence[int], *, cluster: str) -> Generator[Done]:
     """Yield what each task says as it ends, from the workers of a Dask cluster.
 
     Parameters
@@ -121,7 +121,7 @@ def _client_options(distributed: Any, cluster: str, where: str) -> dict[str, Any
                          remedy="Start one with `dask scheduler`, or give local:N.") from None  # fmt: skip
 
 
-Runner = Callable[[Spec, Sequence[int]], Iterator[Done]]
+Runner = Callable[[Spec, Sequence[int]], Generator[Done]]
 
 
 def choose(*, workers: int | None, cluster: str | None, threads: int) -> Runner:

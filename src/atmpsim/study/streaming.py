@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -106,7 +107,7 @@ def run_stream(
     ResultError
         If something else stands there, or it cannot be written.
     """
-    labels, address = label(table), partial_of(target)
+    labels, address = label(table), partial_of(target if "://" in target else str(Path(target).absolute()))
     try:
         stream = _opened(table, labels, inputs, address, resume=resume, overwrite=overwrite,
                          chunk=chunk, workers=workers or cores())  # fmt: skip
@@ -115,10 +116,16 @@ def run_stream(
         missing = stream.missing()
         tasks = missing if order is None else [k for k in order if k in set(missing)]
         runner = choose(workers=workers, cluster=cluster, threads=threads or cores())
-        _drive(runner(spec, tasks), stream, missing, address, progress)
+        with contextlib.closing(runner(spec, tasks)) as done:  # what is running ends before anybody looks
+            interrupted = _drive(done, stream, missing, progress)
+        if interrupted:
+            kept = stream.size - sum(end - begin for begin, end in map(stream.span, stream.missing()))
+            raise KeyboardInterrupt(
+                f"Interrupted; {kept} of {stream.size} runs are kept in {partial_of(target)}. Finish with --resume."
+            )
         _seal(stream, table, labels, inputs)
         forget(spec)
-        if address != target:
+        if "://" not in target:
             replace_with(Path(address), Path(target))
     except OSError as error:
         raise unwritable(address, error) from None
@@ -145,10 +152,8 @@ def reopen_failed(target: str, inputs: Inputs) -> bool:
     return bool(found)
 
 
-def _drive(
-    done: Iterator[Done], stream: Stream, missing: Sequence[int], address: str, progress: Progress | None
-) -> None:
-    """Follow the tasks; where the user stops them, say how to go on."""
+def _drive(done: Iterator[Done], stream: Stream, missing: Sequence[int], progress: Progress | None) -> bool:
+    """Follow the tasks to their end; return whether the user stopped them before."""
     lengths = [end - begin for begin, end in map(stream.span, missing)]
     finished, bad = stream.size - sum(lengths), 0
     try:
@@ -157,10 +162,8 @@ def _drive(
             if progress is not None:
                 progress(finished, stream.size, bad)
     except KeyboardInterrupt:
-        kept = stream.size - sum(end - begin for begin, end in map(stream.span, stream.missing()))
-        raise KeyboardInterrupt(
-            f"Interrupted; {kept} of {stream.size} runs are kept in {address}. Finish with --resume."
-        ) from None
+        return True
+    return False
 
 
 def _opened(
