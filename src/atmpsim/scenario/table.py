@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean
-from atmpsim.model.balance import check_balance
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
@@ -163,7 +162,6 @@ def expand_runs(inputs: Inputs) -> RunTable:
     scenario = check_schema(inputs.raw, where=where)
     suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
-    check_balance(model, where=inputs.model_file)
     courses = read_courses(scenario, model, where=where)
     population = read_population(scenario, inputs, model, where=where)
     changing = _changing(courses, population, scenario, model, where)
