@@ -128,11 +128,12 @@ def _arm_of_rows(dataset: xr.Dataset, name: str) -> list[str]:
 def _quantiles(statistics: xr.Dataset) -> xr.Dataset:
     """Return the quantiles over time of a result whose runs were not kept, at the first point of its sweep."""
     first = statistics.isel({d: 0 for d in statistics.dims if d not in ("arm", "quantile", "time")})
-    own = {str(k): str(k).removesuffix(".quantile") for k in first.data_vars if str(k).endswith(".quantile")}
-    made = first[list(own)].rename(own)
-    for variable in made.data_vars.values():
-        variable.attrs["long_name"] = str(variable.attrs["long_name"]).removesuffix(": quantile")
-    return made.transpose("arm", "quantile", "time")
+    values = first["quantile_value"].transpose("variable", "arm", "quantile", "time")
+    made = {}
+    for k, name in enumerate(first["variable"].values):
+        described = {key: str(first[key].values[k]) for key in ("units", "long_name")}
+        made[str(name)] = (("arm", "quantile", "time"), values.values[k], described)
+    return xr.Dataset(made, coords={key: first[key].variable for key in ("arm", "time")})
 
 
 def _curve(dataset: xr.Dataset, name: str, arms: Sequence[str], reduced: bool) -> Curve:

@@ -19,7 +19,7 @@ BLOCK = 256
 """Runs in a block; the chunks of a stored result are whole blocks."""
 
 _STATUS_VARIABLES = ("status", "seed")
-_INNER = ("time", "parameter", "dose", "quantile")
+_INNER = ("time", "parameter", "variable", "dose", "quantile")
 
 
 def digest(tree: xr.DataTree) -> str:

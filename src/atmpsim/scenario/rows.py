@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,12 @@ class Group:
     given: Mapping[str, float | FloatArray]
     schedules: tuple[Schedule, ...]
     which: IntArray
+
+    def part(self, begin: int, end: int) -> Group:
+        """Return some of the members."""
+        own = slice(begin, end)
+        given = {k: v[own] if isinstance(v, np.ndarray) and v.ndim else v for k, v in self.given.items()}
+        return replace(self, members=self.members[own], given=given, which=self.which[own])
 
 
 def rows(table: RunTable, begin: int, end: int) -> list[Group]:

@@ -52,8 +52,30 @@ def compute(table: RunTable, labels: Labels, begin: int, end: int, *, threads: i
     threads
         How many threads the solver takes; all cores if None.
     """
-    step = BATCH if threads == 1 else end - begin
-    return joined([_batch(table, labels, k, min(k + step, end), threads) for k in range(begin, end, step)])
+    size, samples = end - begin, table.times.size
+    curves = {name: np.empty((size, samples)) for name in table.keep}
+    parameters = np.empty((size, len(labels.parameters)))
+    status, steps = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int64)
+    messages = [""] * size
+    batch = BATCH if threads == 1 else 8 * BATCH
+    for group in rows(table, begin, end):
+        for first in range(0, group.members.size, batch):
+            part = group.part(first, first + batch)
+            own = part.members - begin
+            program, found = _integrate(table, part, threads)
+            for name, values in observe(program.equations, found, times=table.times, select=table.keep).items():
+                curves[name][own] = values
+            constants = program.equations.constants
+            parameters[own] = found.constants[:, 0][:, [constants.index(name) for name in labels.parameters]]
+            steps[own] = found.steps
+            for k, failure in found.failures.items():
+                row = int(own[k])
+                status[row] = failure.status
+                messages[row] = _message(table, begin + row, failure, part.schedules[int(part.which[k])])
+    curves |= _measured(table, curves, begin, end)
+    made = metric_values(curves, table.metrics, table.times, labels.limits)
+    return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
+                    messages=tuple(messages))  # fmt: skip
 
 
 def joined(parts: Sequence[Computed]) -> Computed:
@@ -70,30 +92,6 @@ def joined(parts: Sequence[Computed]) -> Computed:
         steps=np.concatenate([p.steps for p in parts]),
         messages=tuple(message for p in parts for message in p.messages),
     )
-
-
-def _batch(table: RunTable, labels: Labels, begin: int, end: int, threads: int | None) -> Computed:
-    size, samples = end - begin, table.times.size
-    curves = {name: np.empty((size, samples)) for name in table.keep}
-    parameters = np.empty((size, len(labels.parameters)))
-    status, steps = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int64)
-    messages = [""] * size
-    for group in rows(table, begin, end):
-        own = group.members - begin
-        program, found = _integrate(table, group, threads)
-        for name, values in observe(program.equations, found, times=table.times, select=table.keep).items():
-            curves[name][own] = values
-        constants = program.equations.constants
-        parameters[own] = found.constants[:, 0][:, [constants.index(name) for name in labels.parameters]]
-        steps[own] = found.steps
-        for k, failure in found.failures.items():
-            row = int(own[k])
-            status[row] = failure.status
-            messages[row] = _message(table, begin + row, failure, group.schedules[int(group.which[k])])
-    curves |= _measured(table, curves, begin, end)
-    made = metric_values(curves, table.metrics, table.times, labels.limits)
-    return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
-                    messages=tuple(messages))  # fmt: skip
 
 
 def _measured(table: RunTable, curves: Mapping[str, FloatArray], begin: int, end: int) -> dict[str, FloatArray]:

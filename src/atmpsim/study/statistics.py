@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -46,9 +47,11 @@ def write_partial(stream: Stream, table: RunTable, computed: Computed, index: in
     begin, end = computed.begin, computed.begin + computed.size
     per_cell = runs_per_cell(table)
     edges = sorted({begin, end, *range(_up(begin, BLOCK), end, BLOCK), *range(_up(begin, per_cell), end, per_cell)})
-    spans = list(zip(edges[:-1], edges[1:], strict=True))
+    spans = list(pairwise(edges))
     curves = list(computed.curves.values())
-    made = np.stack([np.stack([moments(c[a - begin : b - begin]) for c in curves], axis=1) for a, b in spans])
+    together = np.concatenate(curves, axis=1)
+    made = np.stack([moments(together[a - begin : b - begin]) for a, b in spans])
+    made = made.reshape(len(spans), PARTS, len(curves), -1)
     group = stream.root.require_group(_PARTIAL).create_group(str(index), overwrite=True)
     group.create_array("cell", data=np.array([a // per_cell for a, _ in spans]))
     group.create_array("moments", data=made)
@@ -77,8 +80,7 @@ def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tu
 
 def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dataset:
     """Return the statistics of a table whose chunks are all there."""
-    dims = cell_dims(table)
-    shape = tuple(table.shape[name] for name in dims)
+    shape = tuple(table.shape[name] for name in cell_dims(table))
     names, samples = list(table.curves), table.times.size
     cells = math.prod(shape)
     found = np.empty((cells, PARTS, len(names), samples))
@@ -87,43 +89,39 @@ def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dat
         found[cell] = parts
         for number in range(len(names)):
             levels[cell, number] = bins.quantiles(counts[number], QUANTILES)
+    values = np.moveaxis(found.reshape(*shape, PARTS, len(names), samples), (-3, -2), (0, 1))
+    quantile = np.moveaxis(levels.reshape(*shape, len(names), QUANTILES.size, samples), -3, 0)
+    return _labelled(values, quantile, table, labels)
+
+
+def _labelled(values: FloatArray, quantile: FloatArray, table: RunTable, labels: Labels) -> xr.Dataset:
+    """Return statistics over (variable, arm, swept axes, time): an array each of a variable would be too many files."""
+    dims = ("variable", *cell_dims(table), "time")
+    described = [labels.variables[name] for name in table.curves]
     coords = {
         **labels.grid.drop_dims([d for d in labels.grid.dims if d not in dims]).coords,
         "time": time_coordinate(table.times, units=table.model.time_unit or UNKNOWN_UNIT),
         "quantile": ("quantile", QUANTILES, {"long_name": "share of the runs at or below", "units": "1"}),
+        "variable": np.array(table.curves, dtype=object),
+        "units": ("variable", np.array([v.units for v in described], dtype=object)),
+        "long_name": ("variable", np.array([v.long_name for v in described], dtype=object)),
     }
-    made = {}
-    for number, name in enumerate(names):
-        made |= _labelled(name, labels, found[:, :, number].reshape(*shape, PARTS, samples), dims)
-        if "draw" in table.shape or table.shape["replicate"] > 1:  # runs that share a subject are not independent
-            del made[f"{name}.mean_error"]
-        attributes = _attributes(name, labels, "quantile", "quantile")
-        values = levels[:, number].reshape(*shape, QUANTILES.size, samples)
-        attributes["relative_error"] = bins.RELATIVE_ERROR
-        made[f"{name}.quantile"] = ((*dims, "quantile", "time"), values, attributes)
-    return xr.Dataset(made, coords=coords)
-
-
-def _labelled(name: str, labels: Labels, found: FloatArray, dims: tuple[str, ...]) -> dict[str, tuple]:
-    count = found[..., COUNT, :]
     with np.errstate(invalid="ignore", divide="ignore"):
-        sd = np.sqrt(found[..., SQUARES, :] / np.where(count > 1, count - 1, np.nan))
-        error = sd / np.sqrt(count)
-    values = {
-        "count": (count, "runs that count"), "mean": (found[..., MEAN, :], "mean"), "sd": (sd, "standard deviation"),
-        "mean_error": (error, "Monte-Carlo standard error of the mean"),
-        "minimum": (found[..., LOWEST, :], "minimum"), "maximum": (found[..., HIGHEST, :], "maximum"),
+        sd = np.sqrt(values[SQUARES] / np.where(values[COUNT] > 1, values[COUNT] - 1, np.nan))
+        error = sd / np.sqrt(values[COUNT])
+    arrays = {
+        "count": (values[COUNT], "runs that count"), "mean": (values[MEAN], "mean"), "sd": (sd, "standard deviation"),
+        "minimum": (values[LOWEST], "minimum"), "maximum": (values[HIGHEST], "maximum"),
     }  # fmt: skip
-    return {
-        f"{name}.{kind}": ((*dims, "time"), array, _attributes(name, labels, kind, words))
-        for kind, (array, words) in values.items()
+    if "draw" not in table.shape and table.shape["replicate"] == 1:  # else runs that share a subject are not independent
+        arrays["mean_error"] = (error, "Monte-Carlo standard error of the mean")
+    made: dict[str, tuple] = {
+        kind: (dims, array, {"long_name": words, "units": "1" if kind == "count" else "see units"})
+        for kind, (array, words) in arrays.items()
     }
-
-
-def _attributes(name: str, labels: Labels, kind: str, words: str) -> dict[str, object]:
-    variable = labels.variables[name]
-    units = "1" if kind == "count" else variable.units
-    return {"units": units, "long_name": f"{variable.long_name}: {words}", "cell_methods": "subject: " + kind}
+    attributes = {"long_name": "quantile", "units": "see units", "relative_error": bins.RELATIVE_ERROR}
+    made["quantile_value"] = ((*dims[:-1], "quantile", "time"), quantile, attributes)
+    return xr.Dataset(made, coords=coords)
 
 
 def _cells(stream: Stream, variables: int, samples: int) -> Iterator[tuple[int, FloatArray, np.ndarray]]:
