@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atmpsim import run_cli
 from atmpsim.errors import AtmpsimError, InputError
+from atmpsim.terminal import (
+    BAD_INPUT,
+    INTERNAL,
+    INTERRUPTED,
+    OK,
+    SOME_FAILED,
+    Json,
+    Scenario,
+    Sets,
+    listed,
+    overrides,
+    print_rows,
+)
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from atmpsim.model.spec import Model
-
-OK, SOME_FAILED, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="atmpsim", help="Simulate cell and gene therapies from the vial to the clinical endpoint.",
@@ -34,14 +42,8 @@ app = typer.Typer(
 )  # fmt: skip
 models_app = typer.Typer(help="List the shipped models, or show one.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-
-Scenario = Annotated[str, typer.Argument(help="A scenario file, or the id of a shipped scenario.")]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Replace a value, e.g. dose.celyvir.count=12.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Root seed of random numbers.")]
+for _command in (run_cli.run, run_cli.sweep, run_cli.status, run_cli.summary, run_cli.convert):
+    app.command()(_command)
 
 # typer brings its own copy of click, or uses the installed one: this is that one's error of usage
 _UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
@@ -64,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         error.show()  # type: ignore[attr-defined]
         return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        return _complain("Interrupted; nothing was left half written.", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        return _complain(str(stopped) or "Interrupted; nothing was left half written.", INTERRUPTED)
     except SystemExit:  # who reads our output has closed it, as `head` does
         return OK
     except Exception as error:
@@ -112,52 +114,21 @@ def _options(
 
 
 @app.command()
-def run(
-    scenario: Scenario,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Result: NAME.zarr or NAME.nc.")] = None,
-    set_: Sets = None,
-    seed: Seed = 0,
-    keep: Annotated[str | None, typer.Option(help="'outputs', 'all' or ids with commas between.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a result of other input.")] = False,
-    plot: Annotated[bool, typer.Option(help="Write a figure beside the result.")] = True,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print what was assumed for the subject.")] = False,
-) -> int:
-    """Run a scenario: store, draw and summarise the result."""
-    from atmpsim.scenario.reader import load_inputs
-    from atmpsim.study.run import run as run_study
-
-    inputs = load_inputs(scenario, overrides=_overrides(set_, keep), seed=seed)
-    target = out if out is not None else Path(f"{inputs.name}.zarr")
-    with _progress(quiet or as_json) as advance:
-        tree = run_study(inputs, out=target, overwrite=overwrite, progress=advance)
-    figure = target.with_suffix(".png") if plot else None
-    if figure is not None:
-        _draw(tree, figure, variables=None)
-    if as_json:
-        typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=False))
-    elif not quiet:
-        _print_summary(tree, target, figure, verbose=verbose)
-    return _failures(tree, quiet)
-
-
-@app.command()
 def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> None:
     """Check a scenario and all it refers to, without running."""
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.scenario.table import expand_runs
 
-    table = expand_runs(load_inputs(scenario, overrides=_overrides(set_, None)))
+    table = expand_runs(load_inputs(scenario, overrides=overrides(set_, None)))
     doses = sum(len(r.schedule.log) for r in table.runs)
     facts = {
-        "scenario": scenario, "model": table.model.id, "runs": len(table.runs), "doses": doses,
+        "scenario": scenario, "model": table.model.id, "runs": table.size, "doses": doses,
         "samples": int(table.times.size), "outputs": list(table.keep), "notes": list(table.notes),
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    counts = [(len(table.runs), "run"), (doses, "dose"), (int(table.times.size), "sample"), (len(table.keep), "output")]
+    counts = [(table.size, "run"), (doses, "dose"), (int(table.times.size), "sample"), (len(table.keep), "output")]
     said = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
     typer.echo(f"{scenario} is valid: model {table.model.id}, {said}.")
     for note in table.notes:
@@ -187,7 +158,7 @@ def models_list(as_json: Json = False) -> None:
         model = load_model(name)
         rows.append({"model": name, "title": model.name or _heading(model), "species": len(model.species),
                      "parameters": len(model.parameters), "time": model.time_unit})  # fmt: skip
-    _print_rows(rows, title="Shipped models", as_json=as_json)
+    print_rows(rows, title="Shipped models", as_json=as_json)
 
 
 @models_app.command("show")
@@ -207,7 +178,7 @@ def models_show(
         }
         for q in (*model.parameters.values(), *model.species.values())
     ]  # fmt: skip
-    _print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
+    print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
 
 
 @app.command()
@@ -221,7 +192,7 @@ def scenarios(as_json: Json = False) -> None:
     for name, path in shipped_scenarios().items():
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         rows.append({"scenario": name, "model": raw["model"], "title": raw["title"]})
-    _print_rows(rows, title="Shipped scenarios", as_json=as_json)
+    print_rows(rows, title="Shipped scenarios", as_json=as_json)
 
 
 @app.command()
@@ -229,12 +200,28 @@ def plot(
     result: Annotated[Path, typer.Argument(help="A stored result.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf.")] = None,
     variables: Annotated[str | None, typer.Option(help="Which outputs, with commas between.")] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="Every run as a line, however many.")] = False,
+    heat_map: Annotated[
+        str | None, typer.Option("--map", metavar="METRIC", help="A heat map over two swept axes.")
+    ] = None,
+    tornado: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Bars of a sweep of one axis at a time.")
+    ] = None,
 ) -> None:
     """Draw a figure of a stored result."""
+    from atmpsim.plots.figures import plot_results, save_figure
+    from atmpsim.plots.maps import plot_map, plot_tornado
     from atmpsim.results.store import open_results
 
     target = out if out is not None else result.with_suffix(".png")
-    _draw(open_results(result), target, variables=_listed(variables) if variables else None)
+    tree = open_results(result)
+    if heat_map is not None:
+        figure = plot_map(tree, heat_map)
+    elif tornado is not None:
+        figure = plot_tornado(tree, tornado)
+    else:
+        figure = plot_results(tree, variables=listed(variables) if variables else None, ribbons=not lines)
+    save_figure(figure, target)
     typer.echo(f"Figure: {target}")
 
 
@@ -272,139 +259,20 @@ def rerun(
 
 
 @app.command()
-def doctor() -> int:
-    """Check the installation by a small run."""
-    from atmpsim.study.doctor import check_installation
+def doctor(
+    result: Annotated[Path | None, typer.Argument(help="A stored result, to verify its checksums.")] = None,
+) -> int:
+    """Check the installation, or the checksums of a result."""
+    from atmpsim.study.doctor import check_installation, check_result
 
     failed = False
-    for name, ok, text in check_installation():
+    for name, ok, text in check_installation() if result is None else check_result(str(result)):
         failed |= not ok
         typer.echo(f"{'ok  ' if ok else 'FAIL'}  {name}: {text}")
     return SOME_FAILED if failed else OK
-
-
-def _overrides(sets: list[str] | None, keep: str | None) -> dict[str, Any]:
-    from atmpsim.scenario.overrides import parse_assignment
-
-    made = dict(parse_assignment(text, where="--set") for text in sets or ())
-    if keep is not None:
-        made["output.keep"] = keep if keep in ("outputs", "all") else _listed(keep)
-    return made
-
-
-def _listed(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _draw(tree: xr.DataTree, path: Path, *, variables: list[str] | None) -> None:
-    from atmpsim.plots.figures import plot_results, save_figure
-
-    save_figure(plot_results(tree, variables=variables), path)
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Any]:
-    """Show a bar on a terminal, for anything that takes over a second."""
-    import time
-
-    if silent or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    started = time.monotonic()
-    with Progress(transient=True, console=Console(stderr=True)) as bar:
-        task = bar.add_task("runs", total=None, visible=False)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=time.monotonic() - started > 1.0)
-
-        yield advance
-
-
-def _print_rows(rows: list[dict[str, Any]], *, title: str, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-    elif rows:
-        _print_table(list(rows[0]), [list(row.values()) for row in rows], title=title)
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # Text, because rich reads square brackets in plain strings as its own markup
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
-    for name in columns:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def _heading(model: Model) -> str:
     """Return the first comment line of an Antimony file, which says what the model is."""
     first = model.text.lstrip().splitlines()[0] if model.text.strip() else ""
     return first.lstrip("/# ").strip() if first.startswith(("//", "#")) else ""
-
-
-def _summary(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
-    """Return the label of each run, and of each metric its name, array and one value per run.
-
-    A run's label is its arm, with the subject where there are several.
-    """
-    summary = tree["summary"].to_dataset()
-    runs = [(arm, subject) for arm in summary["arm"].values for subject in summary["subject"].values]
-    alone = summary.sizes["subject"] == 1
-    labels = [str(arm) if alone else f"{arm} / {subject}" for arm, subject in runs]
-    return labels, [(str(name), v, v.values.ravel().tolist()) for name, v in summary.data_vars.items()]
-
-
-def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verbose: bool) -> None:
-    labels, metrics = _summary(tree)
-    rows = [[m.attrs["long_name"], m.attrs["units"], *(f"{v:.4g}" for v in values)] for _, m, values in metrics]
-    _print_table(["", "unit", *labels], rows, title=str(tree.attrs["title"]))
-    for note in str(tree.attrs["notes"]).splitlines():
-        if verbose or note.startswith("doses:"):
-            typer.echo(f"note: {note}")
-    typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
-
-
-def _summary_json(tree: xr.DataTree) -> list[dict[str, Any]]:
-    labels, metrics = _summary(tree)
-    return [
-        {
-            "metric": name, "meaning": array.attrs["long_name"], "unit": array.attrs["units"],
-            # JSON has no number for a failed run
-            "values": {k: v if math.isfinite(v) else None for k, v in zip(labels, values, strict=True)},
-        }
-        for name, array, values in metrics
-    ]  # fmt: skip
-
-
-def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str, Any]:
-    from atmpsim.results.digest import digest
-
-    status = tree["status"].to_dataset()
-    return {
-        "title": tree.attrs["title"],
-        "result": str(target),
-        "figure": str(figure) if figure is not None else None,
-        "digest": digest(tree),
-        "runs": int(status["status"].size),
-        "failed": int((status["status"] != 0).sum()),
-        "summary": _summary_json(tree),
-        "notes": str(tree.attrs["notes"]).splitlines(),
-    }
-
-
-def _failures(tree: xr.DataTree, quiet: bool) -> int:
-    status = tree["status"].to_dataset()
-    messages = [str(m) for m in status["message"].values.ravel() if str(m)]
-    for message in messages:
-        typer.echo(message, err=True)
-    return SOME_FAILED if messages else OK

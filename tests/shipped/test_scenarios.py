@@ -17,8 +17,16 @@ COUNTED = {"cell", "vp", "copy"}
 
 @cache
 def inputs(name):
-    """Return what the scenario says, with every state and rule kept."""
-    return load_inputs(name, overrides={"output.keep": "all"})
+    """Return what the scenario says, with every state and rule kept, and few subjects, draws and points."""
+    said = load_inputs(name)
+    fewer = {"output.keep": "all"}
+    if "population" in said.raw:
+        fewer["population.size"] = 3
+        if "uncertainty" in said.raw["population"]:
+            fewer["population.uncertainty"] = {**said.raw["population"]["uncertainty"], "draws": 3}
+    for path, values in said.raw.get("sweep", {}).items():
+        fewer[f"sweep.{path}"] = {**values, "count": 2} if isinstance(values, dict) else [values[0], values[-1]]
+    return load_inputs(name, overrides=fewer)
 
 
 @cache
@@ -44,7 +52,8 @@ def peaks(values, unit):
 
 def test_there_are_scenarios():
     assert {
-        "celyvir-dosing-strategies", "celyvir-weekly", "msc-child-vs-adult", "msc-indium-human", "msc-lung-mouse"
+        "celyvir-dose-schedule-map", "celyvir-dosing-strategies", "celyvir-population", "celyvir-weekly",
+        "msc-child-vs-adult", "msc-indium-human", "msc-lung-mouse", "msc-retention-uncertainty",
     } <= set(SCENARIOS)  # fmt: skip
 
 
@@ -64,7 +73,7 @@ def test_it_is_valid_and_says_what_it_is_for(name):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_runs_and_every_number_is_finite(name):
     tree = result(name)
-    assert tree["status"]["status"].values.tolist() == [0] * len(table(name).runs), tree["status"]["message"].values
+    assert tree["status"]["status"].values.tolist() == [0] * table(name).size, tree["status"]["message"].values
     assert tree["trajectories"].sizes["time"] == table(name).times.size
     for group in ("trajectories", "summary"):
         assert tree[group].data_vars

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from atmpsim.plots import style
 from atmpsim.plots.content import Content
+from atmpsim.plots.ribbons import FROM_RUNS
 
 _BOLD = 1.12
 """Bold letters are wider by about this factor."""
@@ -35,6 +36,8 @@ def head_lines(content: Content, *, title: str, inches: float, most_lines: int) 
     per_arm = content.runs_per_arm()
     count = f"{most_lines} of {per_arm}" if per_arm > most_lines else f"{per_arm}"
     runs = f"one line per run, {count} in each arm" if per_arm > 1 else ""
+    if content.ribbons and (per_arm >= FROM_RUNS or any(curve.reduced for curve in content.curves)):
+        runs = f"median, middle half and 5–95 % of {content.runs // max(len(content.arms), 1)} runs in each arm"
     arm = f"arm: {content.arms[0]}" if len(content.arms) == 1 < len(content.all_arms) else ""
     failed = f"{content.failed} of {content.runs} runs failed" if content.failed else ""
     lines = (

@@ -20,13 +20,17 @@ _WHERE = "figure"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """One variable: its texts from the dataset, and an array of shape (run, time) for each arm."""
+    """One variable: its texts from the dataset, and an array of shape (run, time) for each arm.
+
+    `reduced` says that the rows are quantiles, because the runs themselves were not kept.
+    """
 
     name: str
     long_name: str
     units: str
     limit: float | None
     rows: Mapping[str, FloatArray]
+    reduced: bool = False
 
     def every_row(self) -> FloatArray:
         """Return the runs of all arms, shape (run, time)."""
@@ -51,6 +55,7 @@ class Content:
     failed: int
     runs: int
     texts: Mapping[str, str]
+    ribbons: bool = True
 
     def runs_per_arm(self) -> int:
         """Return the largest number of runs in an arm."""
@@ -58,8 +63,9 @@ class Content:
 
 
 def read_content(
-    tree: xr.DataTree, *, variables: Sequence[str] | None = None, arms: Sequence[str] | None = None
-) -> Content:
+    tree: xr.DataTree, *, variables: Sequence[str] | None = None, arms: Sequence[str] | None = None,
+    ribbons: bool = True,
+) -> Content:  # fmt: skip
     """Return what a figure shows of a result.
 
     Raises
@@ -67,7 +73,8 @@ def read_content(
     ResultError
         If the result has no trajectories, or not the wanted variables or arms.
     """
-    dataset = _group(tree, "trajectories")
+    reduced = "trajectories" not in tree.children and "statistics" in tree.children
+    dataset = _quantiles(_group(tree, "statistics")) if reduced else _group(tree, "trajectories")
     found = [str(k) for k, v in dataset.data_vars.items() if "time" in v.dims]
     if not found or not dataset.sizes["time"]:
         raise ResultError(where=_WHERE, found="a result without trajectories", expected="a group 'trajectories' with "
@@ -82,12 +89,13 @@ def read_content(
         time_label=(str(time.attrs.get("long_name", "time")), str(time.attrs.get("units", ""))),
         arms=drawn,
         all_arms=all_arms,
-        curves=tuple(_curve(dataset, name, drawn) for name in names),
+        curves=tuple(_curve(dataset, name, drawn, reduced) for name in names),
         summarised=_summarised(_group(tree, "summary"), found),
         doses={arm: _spans(_group(tree, "doses"), arm) for arm in all_arms},
         failed=failed,
         runs=runs,
         texts=_texts(tree),
+        ribbons=ribbons,
     )
 
 
@@ -117,7 +125,18 @@ def _arm_of_rows(dataset: xr.Dataset, name: str) -> list[str]:
     return [str(label) for label in labels.values.ravel()]
 
 
-def _curve(dataset: xr.Dataset, name: str, arms: Sequence[str]) -> Curve:
+def _quantiles(statistics: xr.Dataset) -> xr.Dataset:
+    """Return the quantiles over time of a result whose runs were not kept, at the first point of its sweep."""
+    first = statistics.isel({d: 0 for d in statistics.dims if d not in ("arm", "quantile", "time")})
+    values = first["quantile_value"].transpose("variable", "arm", "quantile", "time")
+    made = {}
+    for k, name in enumerate(first["variable"].values):
+        described = {key: str(first[key].values[k]) for key in ("units", "long_name")}
+        made[str(name)] = (("arm", "quantile", "time"), values.values[k], described)
+    return xr.Dataset(made, coords={key: first[key].variable for key in ("arm", "time")})
+
+
+def _curve(dataset: xr.Dataset, name: str, arms: Sequence[str], reduced: bool) -> Curve:
     array = dataset[name].transpose(..., "time")
     rows = np.asarray(array.values, dtype=np.float64).reshape(-1, array.sizes["time"])
     labels = np.array(_arm_of_rows(dataset, name), dtype=object)
@@ -128,6 +147,7 @@ def _curve(dataset: xr.Dataset, name: str, arms: Sequence[str]) -> Curve:
         units=str(array.attrs.get("units", "")),
         limit=limit if math.isfinite(limit) else None,
         rows={arm: rows[labels == arm] for arm in arms},
+        reduced=reduced,
     )
 
 

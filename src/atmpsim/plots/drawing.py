@@ -16,6 +16,7 @@ from atmpsim.plots.content import Content, Curve, FloatArray
 from atmpsim.plots.key import Key
 from atmpsim.plots.layout import Box
 from atmpsim.plots.panels import Panel
+from atmpsim.plots.ribbons import FROM_RUNS, draw_ribbon, quantile_rows
 from atmpsim.plots.scales import Scale, choose_scale, is_nothing
 
 MARK_ROW, ARM_ROW, PAD = 0.095, 0.19, 0.12
@@ -149,12 +150,18 @@ def _draw_curves(
     # the first stands on top
     for curve, look in reversed(list(zip(panel.curves, looks, strict=True))):
         for arm in shown:
-            _draw_runs(axes, content.times, curve, arm, look=arms[arm] if overlaid else look)
+            _draw_runs(axes, content, curve, arm, look=arms[arm] if overlaid else look)
 
 
-def _draw_runs(axes: Axes, times: FloatArray, curve: Curve, arm: str, *, look: Look) -> None:
+def _draw_runs(axes: Axes, content: Content, curve: Curve, arm: str, *, look: Look) -> None:
     """Draw the runs of an arm; what an assay cannot see is drawn paler, on its limit."""
     rows = curve.rows[arm]
+    if content.ribbons and (curve.reduced or len(rows) >= FROM_RUNS):
+        levels = rows if curve.reduced else quantile_rows(rows)
+        shown = levels if curve.limit is None else np.fmax(levels, curve.limit)
+        draw_ribbon(axes, content.times, shown, colour=look.colour, dashes=look.dashes)
+        return
+    times = content.times
     if len(rows) > MOST_LINES:
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, MOST_LINES).round().astype(int))]
     single = len(rows) == 1

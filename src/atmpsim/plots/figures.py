@@ -42,12 +42,14 @@ def plot_results(
     variables: Sequence[str] | None = None,
     arms: Sequence[str] | None = None,
     title: str | None = None,
+    ribbons: bool = True,
 ) -> Figure:
     """Return the figure of a result: time courses with dose marks and limits of detection, arms side by side.
 
     Variables of the same unit and kind share a panel. With several arms such a panel has one column for each
     arm; a panel with one variable shows all arms. Labels and units are those of the dataset. Every run is a
-    line; failed runs are counted in the figure.
+    line; 30 runs and more of an arm are drawn as their median with bands (25-75 % and 5-95 %), all points of a sweep
+    together. Failed runs are counted in the figure.
 
     Parameters
     ----------
@@ -60,13 +62,15 @@ def plot_results(
         Which arms to show, in this order. By default all.
     title
         Instead of the result's own title.
+    ribbons
+        False draws every run as a line, at most 200 of an arm.
 
     Raises
     ------
     ResultError
         If the result has no trajectories, or not the wanted variables or arms.
     """
-    content = read_content(tree, variables=variables, arms=arms)
+    content = read_content(tree, variables=variables, arms=arms, ribbons=ribbons)
     count = len(content.arms)
     apart = count > MOST_ARMS_IN_COLUMNS
     panels = choose_panels(

@@ -1,42 +1,89 @@
-"""One number for the content of a result: equal digests mean equal results, bit for bit."""
+"""One number for the content of a result: equal digests mean equal results, bit for bit.
+
+Rows of runs are hashed in blocks of fixed size, whose hashes are hashed again: a result that is written in parts
+gets the same digest without being read again, and a damaged block is found alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-GROUPS = ("doses", "parameters", "status", "summary", "trajectories")
+GROUPS = ("doses", "parameters", "statistics", "status", "summary", "trajectories")
+BLOCK = 256
+"""Runs in a block; the chunks of a stored result are whole blocks."""
+
 _STATUS_VARIABLES = ("status", "seed")
+_INNER = ("time", "parameter", "variable", "dose", "quantile")
 
 
 def digest(tree: xr.DataTree) -> str:
     """Return the SHA-256 of a result's content.
 
-    It covers name, type, shape, attributes and bytes of every variable of the trajectories, doses, parameters
-    and summary, and status codes and seeds; not versions, wall time, history or chunking.
+    It covers name, type, shape, attributes and bytes of every variable of the trajectories, doses, parameters,
+    summary and statistics, and status codes and seeds; not versions, wall time, history or chunking.
     """
-    total = hashlib.sha256()
+    entries = {}
     for group in GROUPS:
-        if group not in tree.children:
-            continue
-        dataset = tree[group].to_dataset()
-        for name in sorted(map(str, dataset.variables)):
-            if group == "status" and name not in _STATUS_VARIABLES:
-                continue
-            _add(total, group, name, dataset.variables[name])
-    return total.hexdigest()
+        if group in tree.children:
+            dataset = tree[group].to_dataset()
+            for name in map(str, dataset.variables):
+                if counts(group, name):
+                    variable = dataset.variables[name]
+                    entries[group, name] = head(group, name, variable), content(variable)
+    return total(entries)
 
 
-def _add(total: hashlib._Hash, group: str, name: str, variable: xr.Variable) -> None:
-    values = np.asarray(variable.values)
-    if values.dtype.kind in "OUT":
-        content, kind = json.dumps([str(v) for v in values.ravel()]).encode(), "text"
-    else:
-        content, kind = np.ascontiguousarray(values).tobytes(), values.dtype.str
+def counts(group: str, name: str) -> bool:
+    """Return whether a variable counts: of the status, only codes and seeds do."""
+    return group in GROUPS and (group != "status" or name in _STATUS_VARIABLES)
+
+
+def total(entries: Mapping[tuple[str, str], tuple[str, str]]) -> str:
+    """Return the digest of a whole from the head and the content of each variable."""
+    made = hashlib.sha256()
+    for key in sorted(entries):
+        made.update("".join(entries[key]).encode())
+    return made.hexdigest()
+
+
+def head(group: str, name: str, variable: xr.Variable, *, dims: Sequence[str] = (), shape: Sequence[int] = ()) -> str:
+    """Return what a digest says of a variable besides its values; dims and shape may be those of a larger whole."""
+    kind = "text" if variable.dtype.kind in "OUT" else variable.dtype.str
     attributes = {k: np.asarray(v).tolist() for k, v in variable.attrs.items()}
-    head = [group, name, kind, list(values.shape), list(variable.dims), attributes]
-    total.update(json.dumps(head, sort_keys=True, default=str).encode())
-    total.update(content)
+    said = [group, name, kind, list(shape or variable.shape), list(dims or variable.dims), attributes]
+    return json.dumps(said, sort_keys=True, default=str)
+
+
+def content(variable: xr.Variable) -> str:
+    """Return the digest of a variable's values: the hash of the hashes of its blocks of rows."""
+    rows = 1
+    for dim, size in zip(variable.dims, variable.shape, strict=True):
+        if dim in _INNER:
+            break
+        rows *= size
+    values = np.asarray(variable.values)
+    return of_blocks(blocks(values.reshape(rows, -1) if values.size else values.reshape(rows, 0)))
+
+
+def blocks(values: np.ndarray[Any, Any]) -> list[bytes]:
+    """Return the SHA-256 of each block of rows."""
+    made = []
+    for begin in range(0, max(len(values), 1), BLOCK):
+        part = values[begin : begin + BLOCK]
+        if part.dtype.kind in "OUT":
+            data = json.dumps([str(v) for v in part.ravel()]).encode()
+        else:
+            data = np.ascontiguousarray(part).tobytes()
+        made.append(hashlib.sha256(data).digest())
+    return made
+
+
+def of_blocks(hashes: Sequence[bytes]) -> str:
+    """Return the digest of values from the hashes of their blocks."""
+    return hashlib.sha256(b"".join(hashes)).hexdigest()

@@ -19,7 +19,11 @@ from atmpsim.results.digest import digest
 GRID = ("arm", "subject", "replicate")
 _NETCDF = (".nc", ".nc4", ".netcdf", ".h5")
 _ZARR = (".zarr",)
-_REQUIRED = ("trajectories", "status", "provenance")
+_REQUIRED = ("status", "provenance")
+_HIDDEN = ("checksums", "/checksums", "partial", "/partial")
+MOST_BYTES = 2_000_000_000
+"""Size of trajectories up to which a result is read into memory as a whole."""
+
 _ORDER, _DIGEST = "variable_order", "digest"
 
 
@@ -41,7 +45,7 @@ def check_target(path: Path, *, inputs_sha256: str, overwrite: bool) -> None:
     _check_writable(path.parent, where)
     if not path.exists():
         return
-    made_from = _inputs_of(path)
+    made_from = stored_sha256(path)
     if made_from is None:
         raise ResultError(where=where, found="something that is not a result of atmpsim", expected="a free name",
                           remedy="Choose another name with -o; nothing was changed.")  # fmt: skip
@@ -66,15 +70,26 @@ def _unwritable(where: str, error: OSError) -> ResultError:
     )  # fmt: skip
 
 
-def _inputs_of(path: Path) -> str | None:
-    """Return the checksum of the inputs of a stored result, None for anything else."""
+def stored_sha256(path: str | Path) -> str | None:
+    """Return the checksum of the inputs of a stored result, finished or not; None for anything else."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with xr.open_dataset(path, engine=_engine(path), group="provenance") as stored:
+            with xr.open_dataset(path, engine=_engine(Path(path)), group="provenance") as stored:
                 return stored.attrs.get("inputs_sha256")
     except Exception:  # storage layers raise whatever they like on what they cannot read
         return None
+
+
+def is_whole(path: str | Path) -> bool:
+    """Return whether a stored result was finished."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with xr.open_dataset(path, engine=_engine(Path(path)), group="provenance") as stored:
+                return _DIGEST in stored.attrs
+    except Exception:  # storage layers raise whatever they like on what they cannot read
+        return False
 
 
 def write(tree: xr.DataTree, path: Path) -> None:
@@ -92,7 +107,7 @@ def write(tree: xr.DataTree, path: Path) -> None:
     _remove(partial)
     try:
         _store(_sealed(tree), partial)
-        _replace(partial, path)
+        replace_with(partial, path)
     except OSError as error:
         raise _unwritable(f"output '{path}'", error) from error
     finally:
@@ -134,7 +149,8 @@ def _sibling(path: Path, role: str) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.{role}{path.suffix}")
 
 
-def _replace(new: Path, path: Path) -> None:
+def replace_with(new: Path, path: Path) -> None:
+    """Put a new file or folder in the place of another."""
     if not path.is_dir():
         os.replace(new, path)
         return
@@ -159,27 +175,37 @@ def _remove(path: Path) -> None:
 def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     """Return a stored result: groups `trajectories`, `doses`, `status`, `parameters`, `summary`, `provenance`.
 
-    Trajectories, summary, status and parameters have the dimensions `arm`, `subject` and `replicate`. The data
-    are read into memory and compared with their checksum, so that a lost chunk is never read as zeros.
+    Trajectories, summary, status and parameters have the dimensions `arm`, the swept axes, `draw`, `subject` and
+    `replicate`. The data are read into memory and compared with their checksum, so that a lost chunk is never read
+    as zeros. A result of more than `MOST_BYTES` is read on demand instead, over the dimension `run`; `atmpsim doctor
+    RESULT` verifies it piece by piece.
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or any fsspec address of a Zarr store.
 
     Raises
     ------
     ResultError
-        If there is no result at the path, or it is damaged.
+        If there is no result at the path, or it is damaged or unfinished.
     """
-    file, where = Path(path), f"result '{path}'"
-    if not file.exists():
-        siblings = (
-            [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
-        )
-        raise ResultError(where=where, found="no such file", expected="a result (.zarr or .nc)",
-                          remedy=did_you_mean(file.name, siblings))  # fmt: skip
-    tree = _load(file, where)
+    where = f"result '{path}'"
+    if "://" not in str(path):
+        _check_there(Path(path), where)
+    tree = _load(path, where)
     missing = [group for group in _REQUIRED if group not in tree.children]
-    if missing:
-        raise ResultError(where=where, found=f"no group '{missing[0]}'", expected="a result of atmpsim",
+    if missing or not {"trajectories", "statistics"} & {*tree.children}:
+        lost = missing[0] if missing else "trajectories"
+        raise ResultError(where=where, found=f"no group '{lost}'", expected="a result of atmpsim",
                           remedy="Another program wrote that file, or it is incomplete.")  # fmt: skip
-    gridded = on_grid(xr.DataTree.from_dict({k: _restored(node.to_dataset()) for k, node in tree.subtree_with_keys}))
+    if _DIGEST not in tree["provenance"].attrs and "checksums" in tree.children:
+        raise ResultError(where=where, found="an unfinished result", expected="a finished one",
+                          remedy="Finish it with --resume.")  # fmt: skip
+    restored = {k: _restored(node.to_dataset()) for k, node in tree.subtree_with_keys if k not in _HIDDEN}
+    if _is_large(tree):
+        return _over_runs(restored)
+    gridded = on_grid(xr.DataTree.from_dict(restored))
     if gridded["provenance"].attrs.get(_DIGEST) != digest(gridded):
         raise ResultError(where=where, found="values that do not match their checksum",
                           expected="the result as it was written",
@@ -187,14 +213,40 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     return gridded
 
 
-def _load(file: Path, where: str) -> xr.DataTree:
+def _check_there(file: Path, where: str) -> None:
+    if file.exists():
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    siblings = [p.name for p in file.parent.glob("*") if p.suffix in (*_ZARR, *_NETCDF)] if file.parent.is_dir() else []
+    found, remedy = "no such file", did_you_mean(file.name, siblings)
+    if partial.exists():
+        found, remedy = "an unfinished result", "Finish it with --resume."
+    raise ResultError(where=where, found=found, expected="a result (.zarr or .nc)", remedy=remedy)
+
+
+def _is_large(tree: xr.DataTree) -> bool:
+    return "trajectories" in tree.children and tree["trajectories"].to_dataset().nbytes > MOST_BYTES
+
+
+def _over_runs(groups: dict[str, xr.Dataset]) -> xr.DataTree:
+    """Return the groups of a large result over `run`, each with the coordinates of the runs."""
+    rows = {k: v for k, v in groups["status"].coords.items() if "run" in v.dims}
+    made = {k: d.assign_coords(rows) if "run" in d.dims else d for k, d in groups.items() if k not in ("grid", "/grid")}
+    return xr.DataTree.from_dict(made)
+
+
+def _load(path: str | os.PathLike[str], where: str) -> xr.DataTree:
+    name = path if "://" in str(path) else Path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with xr.open_datatree(file, engine=_engine(file), decode_times=False) as stored:
+            stored = xr.open_datatree(name, engine=_engine(Path(path)), decode_times=False)
+            if _is_large(stored):
+                return stored
+            with stored:
                 return stored.load()
     except Exception as error:  # storage layers raise whatever they like on damaged files
-        kind = "a folder" if file.is_dir() else "a file"
+        kind = "a folder" if Path(path).is_dir() else "a file"
         raise ResultError(where=where, found=f"{kind} that cannot be read ({type(error).__name__})",
                           expected="a result of atmpsim (.zarr or .nc)",
                           remedy="It is damaged or something else; run the scenario again.") from error  # fmt: skip
@@ -216,8 +268,38 @@ def _restored(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def on_grid(tree: xr.DataTree) -> xr.DataTree:
-    """Return a result with arm, subject and replicate as dimensions where the runs form a full grid."""
-    return xr.DataTree.from_dict({path: _gridded(node.to_dataset()) for path, node in tree.subtree_with_keys})
+    """Return a result whose runs are spread over the dimensions of their grid.
+
+    The grid is that of the group `/grid`, or arm, subject and replicate where the runs form a full grid of those.
+    """
+    groups = {path: node.to_dataset() for path, node in tree.subtree_with_keys}
+    grid = groups.pop("/grid", groups.pop("grid", None))
+    if grid is None:
+        return xr.DataTree.from_dict({path: _gridded(dataset) for path, dataset in groups.items()})
+    return xr.DataTree.from_dict({path: spread(dataset, grid) for path, dataset in groups.items()})
+
+
+def order_of(grid: xr.Dataset) -> tuple[str, ...]:
+    """Return the dimensions of a grid, slowest first."""
+    return tuple(np.atleast_1d(grid.attrs["order"]).tolist())
+
+
+def spread(dataset: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+    """Return a dataset over `run`, in table order, over the dimensions of a grid; the others as they are."""
+    if "run" not in dataset.dims:
+        return dataset
+    order = order_of(grid)
+    shape = tuple(grid.sizes[name] for name in order)
+    arrays = {}
+    for name, variable in dataset.data_vars.items():
+        rest = tuple(d for d in variable.dims if d != "run")
+        if len(rest) == len(variable.dims):
+            arrays[name] = variable.variable
+            continue
+        values = variable.transpose("run", ...).values
+        arrays[name] = xr.Variable((*order, *rest), values.reshape(*shape, *values.shape[1:]), variable.attrs)
+    coords = {k: v for k, v in dataset.coords.items() if "run" not in v.dims}
+    return xr.Dataset(arrays, coords={**coords, **grid.coords}, attrs=dataset.attrs)
 
 
 def _gridded(dataset: xr.Dataset) -> xr.Dataset:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
-from atmpsim.scenario.schema import METRICS, OutputTable
+from atmpsim.scenario.schema import METRICS, SUMMARY, OutputTable
 
 
 def kept(output: OutputTable, equations: Equations, *, where: str) -> tuple[str, ...]:
@@ -19,12 +19,12 @@ def kept(output: OutputTable, equations: Equations, *, where: str) -> tuple[str,
         If the model has no such id.
     """
     keep = output.keep
-    if keep == "outputs":
+    if keep in ("outputs", SUMMARY):
         return equations.model.outputs or _everything(equations)
     if keep == "all":
         return _everything(equations)
     if isinstance(keep, str):
-        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all' or a list",
+        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all', 'summary' or a list",
                             remedy=f'Write keep = ["{keep}"] for one id.')  # fmt: skip
     if not keep:
         raise ScenarioError(where=f"{where} [output] keep", found="an empty list", expected="at least one id",
@@ -73,7 +73,7 @@ def _metric(text: str, equations: Equations, keep: Sequence[str], where: str) ->
         remedy = f"Add '{name}' to keep." if name in equations.values else did_you_mean(name, keep)
         raise ScenarioError(where=f"{where} '{text}'", found=f"'{name}'", expected="an output that is kept",
                             remedy=remedy)  # fmt: skip
-    if metric == "time_above_lod" and f"{name}_lod" not in equations.model.parameters:
+    if metric.endswith("_above_lod") and f"{name}_lod" not in equations.model.parameters:
         raise ScenarioError(where=f"{where} '{text}'", found=f"'{name}' without a limit of detection",
                             expected=f"a parameter '{name}_lod' in the model",
                             remedy="Choose another metric, or add that parameter.")  # fmt: skip

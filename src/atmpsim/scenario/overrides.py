@@ -13,7 +13,7 @@ from atmpsim.scenario.schema import TABLES
 Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
-_SECTIONS = ("dose", "time", "subject", "solver", "output", *_FREE_TABLES)
+_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", *_FREE_TABLES)
 ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 
@@ -94,6 +94,24 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
     return path.strip(), tables["value"] if len(tables) == 1 else value.strip()
 
 
+def parse_axis(text: str, *, where: str) -> tuple[str, Any]:
+    """Return path and values of a `path=values` from the command line: TOML, or values with commas between.
+
+    Examples
+    --------
+    >>> parse_axis("dose.celyvir.amount=1e6 cell/kg, 2e6 cell/kg", where="here")
+    ('dose.celyvir.amount', ['1e6 cell/kg', '2e6 cell/kg'])
+    """
+    path, value = parse_assignment(text, where=where)
+    if not isinstance(value, str):
+        return path, value if isinstance(value, list | dict) else [value]
+    words = [word.strip() for word in value.split(",")]
+    try:
+        return path, [float(word) if not word.lstrip("+-").isdigit() else int(word) for word in words]
+    except ValueError:
+        return path, words
+
+
 def _paths(sections: Sequence[str], *others: str) -> str:
     return one_of([*(f"{s}.…" for s in sections), *others])
 
@@ -112,7 +130,7 @@ def _apply(raw: Raw, path: str, value: Any, where: str) -> None:
     elif section == "dose":
         name, _, key = rest.rpartition(".")
         _set_key(_dose(raw, name, where), "dose", key, value, where)
-    elif section in _FREE_TABLES:
+    elif section in (*_FREE_TABLES, "sweep", "varying"):
         raw.setdefault(section, {})[rest] = value
     elif section == "subject" and rest.startswith("flows."):
         raw.setdefault("subject", {}).setdefault("flows", {})[rest.removeprefix("flows.")] = value

@@ -23,6 +23,8 @@ from atmpsim.scenario.schema import ENGINES, NOT_BUILT, ScenarioFile
 
 Raw = dict[str, Any]
 MAX_PATH = 4096
+UNCERTAINTY = "uncertainty.csv"
+"""The file beside a model that says what is not known of its parameters."""
 _START = "`atmpsim new` writes a scenario to start from."
 
 
@@ -42,6 +44,8 @@ class Inputs:
         The dosing table's, empty if there is none.
     seed
         The root seed.
+    tables
+        Texts of the other files that the scenario refers to, by the name it gives them.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Inputs:
     table_file: str = ""
     table_text: str = field(default="", repr=False)
     seed: int = 0
+    tables: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def sha256(self) -> str:
@@ -59,7 +64,9 @@ class Inputs:
 
     def as_json(self) -> str:
         """Return the text that `from_json` reads back."""
-        return json.dumps(self.__dict__, sort_keys=True, ensure_ascii=False)
+        # what is empty is left out: a result of an older version keeps its checksum
+        return json.dumps({k: v for k, v in self.__dict__.items() if k != "tables" or v},
+                          sort_keys=True, ensure_ascii=False)  # fmt: skip
 
     @staticmethod
     def from_json(text: str) -> Inputs:
@@ -151,7 +158,26 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
         table_file=table_file,
         table_text=table_text,
         seed=seed,
+        tables=_other_tables(scenario, model, beside=path.parent, where=path.name),
     )
+
+
+def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: str) -> dict[str, str]:
+    """Return the texts of the files that a sweep and a population refer to, by name."""
+    named = {"[sweep] table": (scenario.sweep or {}).get("table")}
+    population = scenario.population
+    if population is not None:
+        named["[population] covariates table"] = population.covariates.table if population.covariates else None
+        for key, given in population.distribution.items():
+            named[f"[population] distribution {key}"] = given.get("table") if isinstance(given, dict) else None
+    texts = {}
+    for place, name in named.items():
+        if name is not None:
+            _check_path(str(name), f"{where} {place}")
+            texts[str(name)] = read_text(beside / str(name), error=ScenarioError)
+    if population is not None and population.uncertainty is not None and population.uncertainty.vary == "model":
+        texts[UNCERTAINTY] = read_text(model.with_name(UNCERTAINTY), error=ScenarioError)
+    return texts
 
 
 def _check_path(name: str, where: str) -> None:

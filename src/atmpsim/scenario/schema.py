@@ -17,8 +17,6 @@ Value = Annotated[
 ]
 
 NOT_BUILT = {
-    "population": "virtual populations",
-    "sweep": "parameter sweeps",
     "product": "typed products",
     "assay": "assays as observation models",
     "regimen": "adaptive regimens",
@@ -33,7 +31,11 @@ UNITS = {
     "end": "d", "every": "d", "at": "d", "time": "d", "duration": "h", "lag": "h", "age": "yr", "weight": "kg",
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
 }  # fmt: skip
-METRICS = ("peak", "time_of_peak", "minimum", "end", "auc", "time_above_lod")
+SUMMARY = "summary"
+METRICS = (
+    "peak", "time_of_peak", "minimum", "end", "change", "auc", "half_life", "time_to_half", "time_above_lod",
+    "last_above_lod",
+)  # fmt: skip
 
 
 class _Strict(BaseModel):
@@ -94,10 +96,85 @@ class ArmTable(_Strict):
     drop: list[str] = Field(default_factory=list, description="Names of doses that this arm does not get.")
 
 
+class CovariateTable(_Strict):
+    """Age, sex and weight of each virtual subject; fills the model as `[subject]` does."""
+
+    age: str | None = Field(None, description="A distribution with its unit: 'uniform(2, 12) yr'.")
+    female_share: float | None = Field(None, ge=0.0, le=1.0, description="Share of girls and women.")
+    weight: str | None = Field(
+        None, description="A distribution with its unit, or 'from age': the median at that age with a spread."
+    )
+    weight_spread: float | None = Field(
+        None, ge=0.0, le=1.0, description="Standard deviation of the logarithm of weight around its median."
+    )
+    table: str | None = Field(None, description="A CSV file of subjects with columns age, weight, sex.")
+
+
+class CorrelationTable(_Strict):
+    """Which quantities go together: a matrix of correlations, or of covariances on the scale of the normals."""
+
+    between: list[str] = Field(min_length=2)
+    correlation: list[list[float]] | None = None
+    covariance: list[list[float]] | None = None
+    layer: Literal["subject", "uncertainty"] = "subject"
+
+
+class OccasionTable(_Strict):
+    """Variability of one subject from occasion to occasion: each value is times exp(normal(0, spread))."""
+
+    every: QuantityText = Field(description="Length of an occasion.")
+    spread: dict[str, float] = Field(min_length=1, description="Standard deviation of the logarithm, by parameter.")
+
+
+class UncertaintyTable(_Strict):
+    """What is not known: draws of typical values, each with the whole population."""
+
+    draws: int = Field(gt=0)
+    vary: Literal["model", "listed"] = Field(
+        "model", description="'model': the uncertainty.csv beside the model; 'listed': those of `distribution`."
+    )
+    distribution: dict[str, str] = Field(default_factory=dict)
+
+
+class PopulationTable(_Strict):
+    """Virtual subjects: how many, what varies between them, and what is not known."""
+
+    size: int = Field(gt=0)
+    replicates: int = Field(1, gt=0)
+    seed: int | None = Field(None, ge=0, description="Instead of the run's own seed.")
+    vary: Literal["model", "listed"] = Field(
+        "model", description="'model': every distribution that the model declares; 'listed': those given here."
+    )
+    same_in_every_arm: bool = Field(True, description="The same virtual subjects in every arm.")
+    distribution: dict[str, Any] = Field(
+        default_factory=dict, description="By id: 'lognormal(ln(0.7), 0.3) 1/d', or a table with a column of values."
+    )
+    correlation: list[CorrelationTable] = Field(default_factory=list)
+    covariates: CovariateTable | None = None
+    occasions: OccasionTable | None = None
+    residual: dict[str, str] = Field(
+        default_factory=dict, description="Error of an assay by output: 'proportional(0.2)', 'additive(10)'."
+    )
+    uncertainty: UncertaintyTable | None = None
+
+
+class VaryingTable(_Strict):
+    """A quantity that changes over time in a way known beforehand."""
+
+    at: list[QuantityText] = Field(min_length=1, description="Times, from 0 on.")
+    values: list[Value] = Field(min_length=1)
+    interpolation: Literal["locf", "nocb", "linear"] = Field(
+        description="Between two times: the last value, the next one, or a straight line."
+    )
+
+
 class OutputTable(_Strict):
     """What is kept and what the summary tells."""
 
-    keep: str | list[str] = Field("outputs", description="'outputs', 'all', or a list of ids.")
+    keep: str | list[str] = Field(
+        "outputs",
+        description="'outputs', 'all', a list of ids, or 'summary': of the outputs, only metrics and quantiles.",
+    )
     summary: list[str] | None = Field(None, description="Metrics as 'id.metric': " + ", ".join(METRICS) + ".")
 
 
@@ -128,13 +205,16 @@ class ScenarioFile(_Strict):
     dose: list[DoseTable] = Field(default_factory=list)
     dosing: DosingTable | None = None
     arm: list[ArmTable] = Field(default_factory=list)
+    sweep: dict[str, Any] | None = Field(None, description="Values by path; design, count or table. See docs.")
+    population: PopulationTable | None = None
+    varying: dict[str, VaryingTable] = Field(default_factory=dict, description="Quantities that change over time.")
     output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
     solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {
     "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
-    "output": OutputTable, "solver": SolverTable,
+    "output": OutputTable, "solver": SolverTable, "population": PopulationTable,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cache
 from numbers import Real
 
 from atmpsim.errors import ScenarioError, did_you_mean, one_of
@@ -115,6 +116,7 @@ def resolve(subject: Subject, *, where: str, overrides: Mapping[str, float] | No
     return Physiology(_values(body), (*body.notes, note), factors)
 
 
+@cache
 def identifiers() -> tuple[str, ...]:
     """Return every id that `resolve` gives, the same for every species.
 

@@ -1,10 +1,11 @@
-"""Expand a scenario to its table of runs: one row per arm and subject, with every number in the model's units."""
+"""Expand a scenario to its table of runs: arms, swept points, draws, subjects and replicates, written out on demand."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +25,65 @@ from atmpsim.scenario.convert import (
     state_unit,
     with_unit,
 )
-from atmpsim.scenario.dosing import Dose, Schedule, expand, parse_amount
+from atmpsim.scenario.dosing import Dose, Schedule, expand, is_per_kg, parse_amount
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
 from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_doses
+from atmpsim.scenario.population import Population, read_population
+from atmpsim.scenario.quantities import parameter_values
 from atmpsim.scenario.reader import Inputs, check_schema, dose_name
-from atmpsim.scenario.schema import DoseTable, ScenarioFile, SubjectTable, TimeTable
+from atmpsim.scenario.samples import sample_times
+from atmpsim.scenario.schema import SUMMARY, DoseTable, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
+from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
+from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
+from atmpsim.scenario.varying import Course, check_changeable, read_courses, with_states
 from atmpsim.units import magnitude, parse_quantity
 
 DEFAULT_ARM = "default"
 DEFAULT_SUBJECT = "1"
-MAX_SAMPLES = 1_000_000
+_MOST_PLANS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One row of the table: what the solver needs, and who it is."""
+    """What the runs of one arm, point and dosing subject have in common: what the solver needs, and who it is.
+
+    `doses` and `resets` are those that `schedule` was expanded from. `per_kg` gives, for each dose per body weight,
+    the amount per kg and its cap in the state's unit, None for the others.
+    """
 
     arm: str
     subject: str
     given: Mapping[str, float]
     schedule: Schedule
     notes: tuple[str, ...] = ()
+    doses: tuple[Dose, ...] = field(default=(), repr=False)
+    resets: tuple[float, ...] = ()
+    per_kg: tuple[tuple[float, float] | None, ...] = ()
+    chosen: frozenset[str] = frozenset()
+
+    def schedule_at(self, weight: float) -> Schedule:
+        """Return the schedule for a body weight in kg."""
+        if not any(self.per_kg):
+            return self.schedule
+        doses = [
+            dose if per_kg is None else replace(dose, amount=min(per_kg[0] * weight, per_kg[1]))
+            for dose, per_kg in zip(self.doses, self.per_kg, strict=False)
+        ]
+        start, end = self.schedule.start, self.schedule.end
+        where = f"arm '{self.arm}' at {weight:g} kg"
+        return expand([*doses, *self.doses[len(doses) :]], start=start, end=end, where=where, resets=self.resets)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunTable:
-    """A scenario written out: the model, the runs (in the order arm, subject), the samples and what to keep."""
+    """A scenario written out: the model, its dimensions, the samples and what to keep.
+
+    `runs` are the rows of every arm and dosing subject at the first point of the sweep, in the order arm, subject.
+    The whole table is their product with the points of the sweep, the draws, the subjects of the population and
+    the replicates; `rows` writes out any part of it.
+    """
 
     scenario: ScenarioFile
     model: Model
@@ -60,6 +92,62 @@ class RunTable:
     keep: tuple[str, ...]
     metrics: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = field(default_factory=tuple)
+    inputs: Inputs | None = field(default=None, repr=False)
+    equations: Equations | None = field(default=None, repr=False)
+    arms: tuple[tuple[str, Mapping[str, Any]], ...] = field(default=(), repr=False)
+    sweep: Sweep = field(default_factory=Sweep)
+    population: Population | None = None
+    courses: tuple[Course, ...] = ()
+    observed: tuple[str, ...] = ()
+    summary_only: bool = False
+    _plans: dict[tuple[int, ...], list[Run]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Return the names of the variables over time: what is kept, and what an assay with error would show."""
+        return (*self.keep, *(f"{name}.observed" for name in self.observed))
+
+    @property
+    def subjects(self) -> tuple[str, ...] | int:
+        """Return the labels of the subjects, or how many virtual ones there are (called 1, 2, …)."""
+        if self.population is not None:
+            return self.population.size
+        return tuple(run.subject for run in self.plan(0, 0))
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Return the length of each dimension, slowest first: arm, swept axes, draw, subject, replicate."""
+        sizes = {"arm": len(self.arms), **dict(zip(self.sweep.names, self.sweep.shape, strict=True))}
+        population = self.population
+        if population is not None and population.draws:
+            sizes["draw"] = population.draws
+        subjects = self.subjects
+        sizes["subject"] = subjects if isinstance(subjects, int) else len(subjects)
+        return {**sizes, "replicate": population.replicates if population is not None else 1}
+
+    @property
+    def size(self) -> int:
+        """Return the number of runs."""
+        return math.prod(self.shape.values())
+
+    def plan(self, arm: int, point: int) -> list[Run]:
+        """Return what the runs of one arm and point of the sweep have in common, for each dosing subject."""
+        key = (arm, *structure_at(self.sweep, point))
+        if key not in self._plans:
+            if len(self._plans) > _MOST_PLANS:
+                self._plans.clear()
+            assert self.inputs is not None and self.equations is not None
+            name, raw = self.arms[arm]
+            where = f"{self.inputs.name}.toml" + (f" arm '{name}'" if name != DEFAULT_ARM else "")
+            changed = with_point(raw, self.sweep, point, base=self.inputs.raw, where=f"{where} [sweep]")
+            self._plans[key] = _runs(name, changed, self.inputs, self.equations, self.times, where)
+        return self._plans[key]
+
+    def varied_values(self) -> dict[str, float]:
+        """Return an example value of every quantity that the sweep or the population gives a value."""
+        swept = {k: float(v[0]) for k, v in swept_values(self.sweep, self.model, where="[sweep]").items()}
+        varied = self.population.varied if self.population is not None else ()
+        return {**dict.fromkeys(varied, 1.0), **swept}
 
 
 def expand_runs(inputs: Inputs) -> RunTable:
@@ -74,29 +162,92 @@ def expand_runs(inputs: Inputs) -> RunTable:
     scenario = check_schema(inputs.raw, where=where)
     suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
+    courses = read_courses(scenario, model, where=where)
+    population = read_population(scenario, inputs, model, where=where)
+    changing = _changing(courses, population, scenario, model, where)
+    model = with_states(model, changing)
     equations = write_equations(model)
     if not (model.species or model.parameters):
         raise ModelError(where=inputs.model_file, found="a model without species and parameters",
                          expected="something to simulate", remedy="Is it the right file?")  # fmt: skip
-    times = _times(scenario.time, model, where)
-    runs = [run for arm, raw in _arms(scenario, inputs.raw, where) for run in _runs(arm, raw, inputs, equations, times)]
     keep = kept(scenario.output, equations, where=where)
+    table = RunTable(
+        scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
+        metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
+        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)), sweep=_sweep(scenario, inputs, where),
+        population=population, courses=courses, observed=_observed(population, keep, where),
+        summary_only=scenario.output.keep == SUMMARY,
+    )  # fmt: skip
+    check_paths(table.sweep, where=f"{where} [sweep]")
+    check_size(table.size, where=where)
+    runs = tuple(run for arm in range(len(table.arms)) for run in table.plan(arm, 0))
+    table = replace(table, runs=runs, notes=_notes(table, runs))
+    swept_values(table.sweep, model, where=f"{where} [sweep]")
     for run in runs:
-        require_values(equations, run.given, keep, where=inputs.model_file)
-    notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-    return RunTable(
-        scenario=scenario,
-        model=model,
-        runs=tuple(runs),
-        times=times,
-        keep=keep,
-        metrics=wanted_metrics(scenario.output, equations, keep, where=where),
-        notes=notes,
-    )
+        require_values(equations, {**run.given, **table.varied_values()}, keep, where=inputs.model_file)
+    return table
+
+
+def _changing(
+    courses: Sequence[Course], population: Population | None, scenario: ScenarioFile, model: Model, where: str
+) -> tuple[str, ...]:
+    """Return the parameters that change over time."""
+    named = [course.name for course in courses]
+    if population is not None:
+        for name in sorted({*named} & population.varied):
+            raise ScenarioError(where=f"{where} [varying] {name}", found="a distribution in the population as well",
+                                expected="one of them", remedy='Write vary = "listed" under [population].')  # fmt: skip
+        if population.occasions is not None:
+            named += population.occasions.spread
+            check_changeable(population.occasions.spread, model, where=f"{where} [population] occasions spread")
+    if len({*named}) < len(named):
+        raise ScenarioError(where=f"{where} [varying]", found="a quantity that varies between occasions as well",
+                            expected="one of them")  # fmt: skip
+    if named and scenario.dosing is not None:
+        raise ScenarioError(where=f"{where} [varying]", found="a [dosing] table, which may reset all states",
+                            expected="doses under [[dose]]")  # fmt: skip
+    return tuple(named)
+
+
+def _observed(population: Population | None, keep: Sequence[str], where: str) -> tuple[str, ...]:
+    names = tuple(population.residual) if population is not None else ()
+    for name in names:
+        if name not in keep:
+            raise ScenarioError(where=f"{where} [population] residual", found=f"'{name}'", expected="an output that is "
+                                "kept", remedy=did_you_mean(name, keep))  # fmt: skip
+    return names
+
+
+def _with_reference(raw: Mapping[str, Any], population: Population | None) -> Mapping[str, Any]:
+    """Return tables whose [subject] has the age and weight of the first virtual one, if covariates are sampled.
+
+    What all arms share is planned for that one; each run then has its own subject's numbers.
+    """
+    if population is None or population.covariates is None:
+        return raw
+    first = population.covariates.subjects(np.array([0]), seed=population.seed)[0]
+    found = {"age": first.age_years and f"{first.age_years!r} yr", "weight": first.weight_kg and f"{first.weight_kg!r} kg"}
+    return {**raw, "subject": {**raw["subject"], **{k: v for k, v in found.items() if v}}}
+
+
+def _notes(table: RunTable, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what was assumed; with sampled covariates no single subject's physiology is told."""
+    population = table.population
+    notes = [note for run in runs for note in run.notes]
+    if population is not None and population.covariates is not None:
+        notes = [note for note in notes if note.startswith(("doses:", "parameters."))]
+    return tuple(dict.fromkeys([*notes, *(population.notes if population is not None else ())]))
+
+
+def _sweep(scenario: ScenarioFile, inputs: Inputs, where: str) -> Sweep:
+    if scenario.sweep is None:
+        return Sweep()
+    text = inputs.tables.get(str(scenario.sweep.get("table", "")), "")
+    return read_sweep(scenario.sweep, csv_text=text, seed=inputs.seed, where=where)
 
 
 def _arms(scenario: ScenarioFile, raw: Mapping[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
-    base = {k: v for k, v in raw.items() if k != "arm"}
+    base = {k: v for k, v in raw.items() if k not in ("arm", "sweep", "population")}
     if not scenario.arm:
         return [(DEFAULT_ARM, base)]
     arms = []
@@ -108,65 +259,30 @@ def _arms(scenario: ScenarioFile, raw: Mapping[str, Any], where: str) -> list[tu
     return arms
 
 
-def _runs(arm: str, raw: dict[str, Any], inputs: Inputs, equations: Equations, times: NDArray[np.float64]) -> list[Run]:
-    where = f"{inputs.name}.toml" + (f" arm '{arm}'" if arm != DEFAULT_ARM else "")
+def _runs(
+    arm: str, raw: dict[str, Any], inputs: Inputs, equations: Equations, times: NDArray[np.float64], where: str
+) -> list[Run]:
     scenario = check_schema(raw, where=where)
     model = equations.model
     filled, notes, weight = _subject_values(scenario.subject, model, where)
-    chosen = _values(scenario.parameters, model, f"{where} [parameters]", species=False)
+    chosen = parameter_values(scenario.parameters, model, f"{where} [parameters]", species=False)
     notes += tuple(f"parameters.{k} replaces the subject's" for k in chosen if k in filled)
-    given = filled | chosen | _values(scenario.initial, model, f"{where} [initial]", species=True)
+    start = parameter_values(scenario.initial, model, f"{where} [initial]", species=True)
+    given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
-    doses = [_dose(d, k, scenario, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
+    made = [_dose(d, k, scenario, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
+    doses, per_kg = [dose for dose, _ in made], tuple(share for _, share in made)
     tables = _dosing_tables(scenario, inputs, equations, where)
     runs = []
     for subject, table in tables.items():
-        schedule = expand([*doses, *table.doses], start=0.0, end=float(times[-1]), where=where, resets=table.resets)
+        every = (*doses, *table.doses)
+        schedule = expand(every, start=0.0, end=float(times[-1]), where=where, resets=table.resets)
         late = (f"doses: {schedule.after_end} in arm '{arm}' would enter after the end and were not given",)
         runs.append(
-            Run(arm=arm, subject=subject, given=given, schedule=schedule, notes=notes + late * bool(schedule.after_end))
-        )
+            Run(arm=arm, subject=subject, given=given, schedule=schedule, notes=notes + late * bool(schedule.after_end),
+                doses=every, resets=table.resets, per_kg=per_kg, chosen=frozenset({*chosen, *start}))
+        )  # fmt: skip
     return runs
-
-
-def _times(table: TimeTable, model: Model, where: str) -> NDArray[np.float64]:
-    place = f"{where} [time]"
-
-    def convert(text: str, key: str) -> float:
-        value = float(in_model_units(text, unit=model.time_unit, where=f"{place} {key}"))
-        if value < 0 or (value == 0 and key != "at"):
-            least = "of at least 0" if key == "at" else "above 0"
-            raise ScenarioError(where=f"{place} {key}", found=f"'{text}'", expected=f"a time {least}")
-        return value
-
-    end = convert(table.end, "end")
-    if (table.every is None) == (table.at is None):
-        found, remedy = "neither 'every' nor 'at'", 'For example every = "6 h".'
-        if table.every is not None:
-            found, remedy = "both 'every' and 'at'", "Remove one of them."
-        raise ScenarioError(where=place, found=found, expected="one of them", remedy=remedy)
-    if table.at is not None:
-        return _listed_times(table.at, [convert(t, "at") for t in table.at], end, where=f"{place} at")
-    every = convert(str(table.every), "every")
-    if end / every > MAX_SAMPLES:
-        raise ScenarioError(where=f"{place} every", found=f"{end / every:.3g} samples",
-                            expected=f"at most {MAX_SAMPLES}", remedy="Sample less often.")  # fmt: skip
-    times = np.arange(math.floor(end / every * (1 + 1e-12)) + 1, dtype=np.float64) * every
-    return times if math.isclose(times[-1], end, rel_tol=1e-12) else np.concatenate([times, [end]])
-
-
-def _listed_times(texts: Sequence[str], times: Sequence[float], end: float, *, where: str) -> NDArray[np.float64]:
-    early = [k for k in range(1, len(times)) if times[k] <= times[k - 1]]
-    late = [k for k, time in enumerate(times) if time > end]
-    found = "an empty list" if not times else ""
-    if early:
-        found = f"'{texts[early[0]]}' after '{texts[early[0] - 1]}'"
-    elif late:
-        found = f"'{texts[late[0]]}', which is after the end"
-    if found:
-        raise ScenarioError(where=where, found=found, expected="times that increase, up to the end at most",
-                            remedy="Sort them, remove what stands twice, or move the end.")  # fmt: skip
-    return np.array(times)
 
 
 def _subject_values(
@@ -178,21 +294,31 @@ def _subject_values(
         note = ("no [subject]: the model's own physiology",)
         return {}, note, weight.value if weight is not None and weight.unit == "kg" else None
     place = f"{where} [subject]"
-    physiology = resolve(_subject(table, place), where=place, overrides=_flows(table, place))
+    physiology = resolve(described(table, place), where=place, overrides=flows(table, place))
+    return fill_from(physiology, model, table.species, place), physiology.notes, physiology.values["weight"][0]
+
+
+def fill_from(physiology: Physiology, model: Model, species: str, where: str) -> dict[str, float]:
+    """Return what a subject's physiology gives to a model, in the model's units.
+
+    Raises
+    ------
+    ScenarioError
+        If the model asks for an organ that the tables do not have.
+    """
     filled = {}
     for identifier in model.parameters:
         if identifier not in identifiers() or identifier in model.assignment_rules:
             continue
         if identifier not in physiology.values:
             raise ScenarioError(
-                where=place,
-                found=missing_organ_message(identifier, table.species),
+                where=where,
+                found=missing_organ_message(identifier, species),
                 expected=f"every organ of model '{model.id}'",
                 remedy=f"Give parameters.{identifier}.",
             )
-        filled[identifier] = _physiology_value(physiology, identifier, model, place)
-    filled |= _condition_values(physiology, model)
-    return filled, physiology.notes, physiology.values["weight"][0]
+        filled[identifier] = _physiology_value(physiology, identifier, model, where)
+    return filled | _condition_values(physiology, model)
 
 
 def _weight(
@@ -207,7 +333,9 @@ def _weight(
     return given["weight"] if model.parameters["weight"].unit == "kg" else None
 
 
-def _subject(table: SubjectTable, where: str) -> Subject:
+def described(table: SubjectTable, where: str) -> Subject:
+    """Return the subject that a `[subject]` table describes."""
+
     def convert(text: str | None, unit: str, key: str) -> float | None:
         if text is None:
             return None
@@ -222,7 +350,8 @@ def _subject(table: SubjectTable, where: str) -> Subject:
     )
 
 
-def _flows(table: SubjectTable, where: str) -> dict[str, float]:
+def flows(table: SubjectTable, where: str) -> dict[str, float]:
+    """Return the blood flows of a `[subject]` table, L/min."""
     return {
         k: magnitude(with_unit(v, unit="L/min", where=f"{where} flows {k}"), "L/min", where=f"{where} flows {k}")
         for k, v in table.flows.items()
@@ -231,8 +360,12 @@ def _flows(table: SubjectTable, where: str) -> dict[str, float]:
 
 def _physiology_value(physiology: Physiology, identifier: str, model: Model, where: str) -> float:
     number, unit = physiology.values[identifier]
-    quantity = parse_quantity(f"{number!r} {unit}", where=where)
-    return float(in_model_units(quantity, unit=model.parameters[identifier].unit, where=f"{where} {identifier}"))
+    return number * _factor(unit, model.parameters[identifier].unit, f"{where} {identifier}")
+
+
+@lru_cache(maxsize=1024)
+def _factor(unit: str, own: str, where: str) -> float:
+    return float(in_model_units(parse_quantity(f"1 {unit}", where=where), unit=own, where=where))
 
 
 def _condition_values(physiology: Physiology, model: Model) -> dict[str, float]:
@@ -244,43 +377,10 @@ def _condition_values(physiology: Physiology, model: Model) -> dict[str, float]:
     return changed
 
 
-def _values(table: Mapping[str, Any], model: Model, where: str, *, species: bool) -> dict[str, float]:
-    allowed = model.species if species else {**model.parameters, **model.compartments}
-    allowed = {k: q for k, q in allowed.items() if k not in model.assignment_rules}
-    values = {}
-    for identifier, value in table.items():
-        if identifier not in allowed:
-            raise _unknown_quantity(identifier, allowed, model, where)
-        unit = allowed[identifier].unit
-        place = f"{where} {identifier}"
-        if not isinstance(value, str) and not math.isfinite(value):
-            raise ScenarioError(where=place, found=repr(value), expected="a finite number")
-        if not isinstance(value, str) and allowed[identifier].typed:
-            raise no_unit(value, unit=unit, where=place)
-        number = float(in_model_units(value, unit=unit, where=place))
-        if not math.isfinite(number):
-            raise ScenarioError(where=place, found=repr(value), expected="a finite number")
-        if species and number < 0 and allowed[identifier].typed:
-            raise ScenarioError(where=place, found=f"'{value}'", expected="an amount of at least 0")
-        values[identifier] = number
-    return values
-
-
-def _unknown_quantity(identifier: str, allowed: Mapping[str, Any], model: Model, where: str) -> ScenarioError:
-    if identifier in model.assignment_rules:
-        found, remedy = f"'{identifier}', which the model computes by a rule", "Set what it is computed from."
-    elif identifier in model.species:
-        found, remedy = f"the species '{identifier}'", "Give its start under [initial]."
-    elif identifier in model.parameters:
-        found, remedy = f"the parameter '{identifier}'", "Give it under [parameters]."
-    else:
-        found, remedy = f"'{identifier}'", did_you_mean(identifier, allowed) or "`atmpsim models show` lists them."
-    return ScenarioError(where=where, found=found, expected=f"a quantity of model '{model.id}'", remedy=remedy)
-
-
 def _dose(
     table: DoseTable, number: int, scenario: ScenarioFile, equations: Equations, weight: float | None, where: str
-) -> Dose:
+) -> tuple[Dose, tuple[float, float] | None]:
+    """Return a dose in the model's units, and its amount per kg with the cap if it is one per body weight."""
     model, name = equations.model, dose_name(table.name, number)
     place = f"{where} dose '{name}'"
     unit = state_unit(table.into, model=model, states=equations.dosable, where=f"{place} into")
@@ -299,7 +399,19 @@ def _dose(
         if value < 0 or (positive and value == 0):
             raise ScenarioError(where=f"{place} {key}", found=f"'{text}'",
                                 expected="a value above 0" if positive else "a value of at least 0")  # fmt: skip
-    return made
+    return made, _per_kg(table.amount, unit, where=f"{place} amount")
+
+
+def _per_kg(amount: str | float, unit: str, *, where: str) -> tuple[float, float] | None:
+    first, _, cap = str(amount).partition(",")
+    if "/" not in first or not is_per_kg(first, target_unit=unit, where=where):
+        return None
+    limit = (
+        parse_amount(cap.strip().removeprefix("max"), weight_kg=None, target_unit=unit, where=where)
+        if cap
+        else math.inf
+    )
+    return parse_amount(first, weight_kg=1.0, target_unit=unit, where=where), limit
 
 
 def _amount(amount: str | float, unit: str, weight: float | None, *, typed: bool, where: str) -> float:

@@ -27,6 +27,27 @@ def check_installation() -> Iterator[tuple[str, bool, str]]:
         yield _attempt(name, check)
 
 
+def check_result(path: str) -> Iterator[tuple[str, bool, str]]:
+    """Return each check of a stored result: how far it is, and whether every block of runs has its checksum."""
+    from atmpsim.results.stream import damaged, is_stream, open_stream
+    from atmpsim.study.inspect import read_status
+    from atmpsim.study.streaming import partial_of
+
+    found = read_status(path)
+    yield "runs", found.failed == 0, f"{found.done} of {found.runs} are stored, {found.failed} failed"
+    address = path if found.finished else partial_of(path)
+    if not is_stream(address):
+        yield "checksum", True, f"digest {digest(open_results(path))[:12]} as it was written"
+        return
+    stream = open_stream(address)
+    unwritten = {run for index in stream.missing() for run in range(*stream.span(index))}
+    bad = [entry for entry in damaged(stream) if entry[1] not in unwritten]
+    for name, begin, end in bad:
+        yield f"{name} runs {begin} to {end - 1}", False, "values that do not match their checksum, or cannot be read"
+    if not bad:
+        yield "checksums", True, "every block of runs is as it was written"
+
+
 def _attempt(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
     try:
         return name, True, check()

@@ -1,0 +1,160 @@
+"""Reduce runs while they come: moments and quantiles of every output over the runs of each arm and point.
+
+Each task keeps what its runs add: moments of every block of runs, and counts on fixed bins. At the end the parts are
+merged in the order of the table, so that nothing depends on who computed what, or when.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from atmpsim.results import bins
+from atmpsim.results.dataset import time_coordinate
+from atmpsim.results.digest import BLOCK
+from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, PARTS, SQUARES, merged, moments
+from atmpsim.results.stream import Stream
+from atmpsim.results.variables import UNKNOWN_UNIT
+from atmpsim.scenario.table import RunTable
+from atmpsim.study.compute import Computed
+from atmpsim.study.labels import Labels
+
+FloatArray = NDArray[np.float64]
+QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+_PARTIAL = "partial"
+_INSIDE = ("draw", "subject", "replicate")
+"""Dimensions over which runs are reduced."""
+
+
+def cell_dims(table: RunTable) -> tuple[str, ...]:
+    """Return the dimensions that statistics keep: arm and swept axes."""
+    return tuple(name for name in table.shape if name not in _INSIDE)
+
+
+def runs_per_cell(table: RunTable) -> int:
+    """Return the number of runs that are reduced to one statistic."""
+    return math.prod(size for name, size in table.shape.items() if name in _INSIDE)
+
+
+def write_partial(stream: Stream, table: RunTable, computed: Computed, index: int) -> None:
+    """Write what the runs of one chunk add to the statistics."""
+    begin, end = computed.begin, computed.begin + computed.size
+    per_cell = runs_per_cell(table)
+    edges = sorted({begin, end, *range(_up(begin, BLOCK), end, BLOCK), *range(_up(begin, per_cell), end, per_cell)})
+    spans = list(pairwise(edges))
+    curves = list(computed.curves.values())
+    together = np.concatenate(curves, axis=1)
+    made = np.stack([moments(together[a - begin : b - begin]) for a, b in spans])
+    made = made.reshape(len(spans), PARTS, len(curves), -1)
+    group = stream.root.require_group(_PARTIAL).create_group(str(index), overwrite=True)
+    group.create_array("cell", data=np.array([a // per_cell for a, _ in spans]))
+    group.create_array("moments", data=made)
+    where, counts = _counts(curves, begin, end, per_cell)
+    group.create_array("where", data=where)
+    group.create_array("count", data=counts)
+
+
+def _up(number: int, step: int) -> int:
+    return math.ceil(number / step) * step
+
+
+def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where, counted from the first cell of a chunk, the counts of its bins are not zero, and the counts."""
+    width = curves[0].shape[1] * bins.BINS
+    first = begin // per_cell
+    places, counts = [], []
+    for cell in range(first, (end - 1) // per_cell + 1):
+        rows = slice(max(cell * per_cell, begin) - begin, min((cell + 1) * per_cell, end) - begin)
+        for number, curve in enumerate(curves):
+            where, found = bins.count(curve[rows])
+            places.append(where + ((cell - first) * len(curves) + number) * width)
+            counts.append(found)
+    return np.concatenate(places).astype(np.uint64), np.concatenate(counts).astype(np.uint32)
+
+
+def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dataset:
+    """Return the statistics of a table whose chunks are all there."""
+    shape = tuple(table.shape[name] for name in cell_dims(table))
+    names, samples = list(table.curves), table.times.size
+    cells = math.prod(shape)
+    found = np.empty((cells, PARTS, len(names), samples))
+    levels = np.empty((cells, len(names), QUANTILES.size, samples))
+    for cell, parts, counts in _cells(stream, len(names), samples):
+        found[cell] = parts
+        for number in range(len(names)):
+            levels[cell, number] = bins.quantiles(counts[number], QUANTILES)
+    values = np.moveaxis(found.reshape(*shape, PARTS, len(names), samples), (-3, -2), (0, 1))
+    quantile = np.moveaxis(levels.reshape(*shape, len(names), QUANTILES.size, samples), -3, 0)
+    return _labelled(values, quantile, table, labels)
+
+
+def _labelled(values: FloatArray, quantile: FloatArray, table: RunTable, labels: Labels) -> xr.Dataset:
+    """Return statistics over (variable, arm, swept axes, time): an array each of a variable would be too many files."""
+    dims = ("variable", *cell_dims(table), "time")
+    described = [labels.variables[name] for name in table.curves]
+    coords = {
+        **labels.grid.drop_dims([d for d in labels.grid.dims if d not in dims]).coords,
+        "time": time_coordinate(table.times, units=table.model.time_unit or UNKNOWN_UNIT),
+        "quantile": ("quantile", QUANTILES, {"long_name": "share of the runs at or below", "units": "1"}),
+        "variable": np.array(table.curves, dtype=object),
+        "units": ("variable", np.array([v.units for v in described], dtype=object)),
+        "long_name": ("variable", np.array([v.long_name for v in described], dtype=object)),
+    }
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.sqrt(values[SQUARES] / np.where(values[COUNT] > 1, values[COUNT] - 1, np.nan))
+        error = sd / np.sqrt(values[COUNT])
+    arrays = {
+        "count": (values[COUNT], "runs that count"), "mean": (values[MEAN], "mean"), "sd": (sd, "standard deviation"),
+        "minimum": (values[LOWEST], "minimum"), "maximum": (values[HIGHEST], "maximum"),
+    }  # fmt: skip
+    if "draw" not in table.shape and table.shape["replicate"] == 1:  # else runs that share a subject are not independent
+        arrays["mean_error"] = (error, "Monte-Carlo standard error of the mean")
+    made: dict[str, tuple] = {
+        kind: (dims, array, {"long_name": words, "units": "1" if kind == "count" else "see units"})
+        for kind, (array, words) in arrays.items()
+    }
+    attributes = {"long_name": "quantile", "units": "see units", "relative_error": bins.RELATIVE_ERROR}
+    made["quantile_value"] = ((*dims[:-1], "quantile", "time"), quantile, attributes)
+    return xr.Dataset(made, coords=coords)
+
+
+def _cells(stream: Stream, variables: int, samples: int) -> Iterator[tuple[int, FloatArray, np.ndarray]]:
+    """Yield number, moments and counts of every cell, merged in the order of the table."""
+    width = variables * samples * bins.BINS
+    cell, parts, counts = 0, None, np.zeros(width, dtype=np.uint32)
+    for index in range(stream.chunks):
+        group = stream.root[f"{_PARTIAL}/{index}"]
+        assert isinstance(group, zarr.Group)
+        numbers, own = _read(group, "cell"), _read(group, "moments")
+        where, found = _read(group, "where").astype(np.int64), _read(group, "count")
+        first = int(numbers[0])
+        for number in range(first, int(numbers[-1]) + 1):
+            if number != cell:
+                assert parts is not None
+                yield cell, parts, counts.reshape(variables, samples, bins.BINS)
+                cell, parts = number, None
+                counts[:] = 0
+            for part in own[numbers == number]:
+                parts = part if parts is None else merged(parts, part)
+            low, high = np.searchsorted(where, [(number - first) * width, (number - first + 1) * width])
+            counts[where[low:high] - (number - first) * width] += found[low:high]
+    assert parts is not None
+    yield cell, parts, counts.reshape(variables, samples, bins.BINS)
+
+
+def _read(group: zarr.Group, name: str) -> np.ndarray:
+    array = group[name]
+    assert isinstance(array, zarr.Array)
+    return np.asarray(array[:])
+
+
+def drop_partials(stream: Stream) -> None:
+    """Delete what the chunks added, once the statistics are stored."""
+    if _PARTIAL in stream.root:
+        del stream.root[_PARTIAL]
