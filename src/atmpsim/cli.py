@@ -32,7 +32,7 @@ app = typer.Typer(
     name="atmpsim", help="Simulate cell and gene therapies from the vial to the clinical endpoint.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-models_app = typer.Typer(help="List the shipped models, or show one.", no_args_is_help=True)
+models_app = typer.Typer(help="List the shipped models, show one, or check the evidence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 Scenario = Annotated[str, typer.Argument(help="A scenario file, or the id of a shipped scenario.")]
@@ -208,6 +208,30 @@ def models_show(
         for q in (*model.parameters.values(), *model.species.values())
     ]  # fmt: skip
     _print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
+    if model.caution and not as_json:
+        typer.echo(f"CAUTION: {model.caution}")
+
+
+@models_app.command("check")
+def models_check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Shipped ids or paths; all shipped models if none.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Check that every number has unit and source, that units balance, and that the README is complete."""
+    from atmpsim.model.evidence import check_model
+    from atmpsim.resources import shipped_models
+
+    faults = {name: check_model(name) for name in names or shipped_models()}
+    if as_json:
+        typer.echo(json.dumps({name: [str(f) for f in found] for name, found in faults.items()}, indent=2))
+    else:
+        for name, found in faults.items():
+            typer.echo(f"{'ok  ' if not found else 'FAIL'}  {name}")
+            for fault in found:
+                typer.echo(f"      {fault}")
+    return BAD_INPUT if any(faults.values()) else OK
 
 
 @app.command()
@@ -368,6 +392,8 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
     labels, metrics = _summary(tree)
     rows = [[m.attrs["long_name"], m.attrs["units"], *(f"{v:.4g}" for v in values)] for _, m, values in metrics]
     _print_table(["", "unit", *labels], rows, title=str(tree.attrs["title"]))
+    if caution := tree.attrs.get("caution"):
+        typer.echo(f"CAUTION: {caution}")
     for note in str(tree.attrs["notes"]).splitlines():
         if verbose or note.startswith("doses:"):
             typer.echo(f"note: {note}")
@@ -399,6 +425,7 @@ def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str
         "failed": int((status["status"] != 0).sum()),
         "summary": _summary_json(tree),
         "notes": str(tree.attrs["notes"]).splitlines(),
+        "caution": str(tree.attrs.get("caution", "")),
     }
 
 

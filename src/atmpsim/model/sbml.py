@@ -113,9 +113,11 @@ class _Reader:
         rules = self._rules(libsbml.SBML_ASSIGNMENT_RULE)
         events = [self._event(k) for k in range(self.model.getNumEvents())]
         self._refuse_late_values(events, {**rules, **{r.id: r.rate for r in reactions.values()}})
+        note = self._evidence(self.model)
         return Model(
             id=self.model.getId() or "model",
             name=self.model.getName(),
+            caution=note.text if note.tag == "caution" else "",
             path=path,
             text=text,
             sbml=sbml,

@@ -134,7 +134,10 @@ def _tree(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, 
 
 def _root(table: RunTable) -> dict[str, object]:
     scenario = table.scenario
-    extra = {"question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id}
+    extra = {
+        "question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id,
+        "caution": table.model.caution,
+    }  # fmt: skip
     return root_attributes(title=scenario.title, notes=table.notes, extra=extra)
 
 
