@@ -17,7 +17,7 @@ from atmpsim.study.simulate import simulate
 
 MODELS = sorted(shipped_models())
 # where and how much to give, so that the comparison with another program moves every state
-GIVEN = dict.fromkeys(MODELS, {"body_msc_viable": 4e7}) | {
+GIVEN = {key: {"body_msc_viable": 40000000.0} for key in MODELS} | {
     "aav_factor_ix": {"blood_vector": 1.4e15},
     "aav_factor_viii": {"blood_vector": 4.2e15},
     "aav_microdystrophin": {"blood_vector": 2.66e15},
@@ -43,8 +43,9 @@ GIVEN = dict.fromkeys(MODELS, {"body_msc_viable": 4e7}) | {
     "wodarz2001": {"ctl_killing_rate": 0.1, "ctl_growth_rate": 0.1, "ctl_death_rate": 0.1, "virus_specific_ctl": 0.1},
 }  # fmt: skip
 WRITTEN = [name for name in MODELS if not name.endswith("_lesions")]  # the others are made from celyvir.ant
-SPREAD = [name for name in WRITTEN if shipped_models()[name].with_name("uncertainty.csv").exists()
-          and name != "msc_perthes"]  # the file beside it belongs to the head of adults
+SPREAD = [
+    name for name in WRITTEN if shipped_models()[name].with_name("uncertainty.csv").exists() and name != "msc_perthes"
+]  # the file beside it belongs to the head of adults
 
 
 @cache

@@ -95,9 +95,9 @@ def test_leon_triana_thresholds():
     """CAR T cells turn where targets cross 1/(rho_C*tau_C); leukaemia turns where CAR T cells cross rho_L/alpha."""
     times = np.arange(0, 60, 0.001)
     made = simulate("cart_leon_triana2020", times=times, rtol=1e-9, atol=1e-3)
-    c, l, b = (made[k].values for k in ("car_t_cells", "leukaemia_cells", "b_cells"))
-    assert (l + b)[c.argmax()] == pytest.approx(1 / (0.25 * 4.5e-11 * 14), rel=2e-3)
-    assert c[l.argmax()] == pytest.approx(1 / 30 / 4.5e-11, rel=5e-3)
+    c, leukaemia, b = (made[k].values for k in ("car_t_cells", "leukaemia_cells", "b_cells"))
+    assert (leukaemia + b)[c.argmax()] == pytest.approx(1 / (0.25 * 4.5e-11 * 14), rel=2e-3)
+    assert c[leukaemia.argmax()] == pytest.approx(1 / 30 / 4.5e-11, rel=5e-3)
     assert float(made["expansion_threshold"][0]) == pytest.approx(6.349206e9, rel=1e-6)
     assert float(made["control_threshold"][0]) == pytest.approx(7.407407e8, rel=1e-6)
 
@@ -162,4 +162,3 @@ def test_kimmel_expected_cells_below_one_are_not_a_cure():
     assert cells[1] < 1e-3
     assert 0.999 < gone[1] < 1.0
     assert (np.diff(gone) >= 0).all()
-

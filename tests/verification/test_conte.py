@@ -83,7 +83,7 @@ def test_t15_calibration_by_least_squares_reproduces_the_area():
     given = dict(zip(FITTED, (second.x[0], top, *second.x[1:]), strict=True))
     area = np.trapezoid(cell_index(times, start=treated[1][0], virus=0.002, parameters=given), times)
     error = np.sqrt(np.mean(second.fun**2))
-    print(f"T15 fit: capacity {top:.4f}, growth {second.x[0]:.5f}, infection {second.x[1]:.5f}, lysis {second.x[2]:.5f}, "
+    print(f"T15 fit: capacity {top:.4f}, growth, infection and lysis {np.round(second.x, 5)}, "
           f"RMSE {error:.4f}; area {area:.2f}, target {MEASURED} within 10 % and {PUBLISHED}")  # fmt: skip
     assert error == pytest.approx(0.200, abs=5e-3)  # as the published parameters
     np.testing.assert_allclose([top, *second.x], [5.2246, 0.0490177, 0.0335160, 0.0548211], rtol=0.01)

@@ -86,14 +86,16 @@ def test_bleeds_at_four_activities():
     np.testing.assert_allclose(made["annual_bleeds"].values[:, 0], (20, 4.6, 1.3, 0.6), rtol=0.05)
 
 
-@pytest.mark.parametrize("model, dose", [("aav_factor_viii", VIII), ("aav_factor_ix", IX)])
+@pytest.mark.parametrize(("model", "dose"), [("aav_factor_viii", VIII), ("aav_factor_ix", IX)])
 def test_immune_loss_takes_its_share_and_steroids_halve_it(model, dose):
     given = {"immune_loss": [0.0, 0.6, 0.6], "steroid_factor": [0.5, 0.5, 1.0]}
     made = simulate(model, times=[20.0], doses=[dose], parameters=given, rtol=1e-9)["liver_genomes"].values[:, 0]
     np.testing.assert_allclose(made[1:] / made[0], np.exp([-0.3, -0.6]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("model, dose, output", [("aav_factor_viii", VIII, "factor_viii"), ("aav_factor_ix", IX, "factor_ix")])
+@pytest.mark.parametrize(
+    ("model", "dose", "output"), [("aav_factor_viii", VIII, "factor_viii"), ("aav_factor_ix", IX, "factor_ix")]
+)
 def test_activity_follows_dose_antibody_and_growth(model, dose, output):
     doses = [Dose(into="blood_vector", amount=dose.amount / 2)]
     given = {"neutralising_antibody": [0.0, 1.0, 0.0], "liver_growth_rate": [0.0, 0.0, np.log(2) / 20]}
@@ -104,7 +106,7 @@ def test_activity_follows_dose_antibody_and_growth(model, dose, output):
     assert half[2] == pytest.approx(half[0] * 2 ** (-25 / 20), rel=0.02)  # taken up in the first days, then diluted
 
 
-@pytest.mark.parametrize("model, dose", [("aav_factor_viii", VIII), ("aav_factor_ix", IX)])
+@pytest.mark.parametrize(("model", "dose"), [("aav_factor_viii", VIII), ("aav_factor_ix", IX)])
 def test_encapsidated_vector_is_gone_by_week_12(model, dose):
     made = simulate(model, times=[0.0, 12.0], doses=[dose])
     assert made["blood_vector_encapsidated"].values[0] == pytest.approx(dose.amount / 5000)
@@ -126,7 +128,9 @@ def haemophilia_b():
         "activity_at_six_months": 33 * np.exp(rng.normal(0, 0.5, SIZE)), "plateau_share": odds / (1 + odds),
         "decline_rate": 0.5 * np.exp(rng.normal(0, 0.7, SIZE)),
     }  # fmt: skip
-    return simulate("aav_factor_ix", times=WEEKS, doses=[IX], parameters=given, select=["factor_ix"])["factor_ix"].values.T
+    return simulate("aav_factor_ix", times=WEEKS, doses=[IX], parameters=given, select=["factor_ix"])[
+        "factor_ix"
+    ].values.T
 
 
 def test_factor_ix_is_its_formula():
@@ -186,7 +190,9 @@ def test_microdystrophin_calibration_protein_and_fibres_of_week_12():
     protein = made["protein"].values[:, 0]
     tell("protein, week 12, mean", protein.mean(), 39.64, "2 standard errors = 13.9")
     assert protein.mean() == pytest.approx(39.64, abs=13.9)
-    at_mean = simulate("aav_microdystrophin", times=[84.0], doses=[BOYS], parameters={"genomes_at_reference": 3.43 / 0.959})
+    at_mean = simulate(
+        "aav_microdystrophin", times=[84.0], doses=[BOYS], parameters={"genomes_at_reference": 3.43 / 0.959}
+    )
     assert float(at_mean["positive_fibres"][0]) == pytest.approx(78.92, abs=1)
 
 
@@ -199,7 +205,9 @@ def test_microdystrophin_calibration_motor_gain_of_one_year():
 
 def test_surrogate_doubles_and_function_hardly_follows():
     single = simulate("aav_microdystrophin", times=[84.0, 365.25], doses=[BOYS])
-    double = simulate("aav_microdystrophin", times=[84.0, 365.25], doses=[Dose(into="blood_vector", amount=2 * BOYS.amount)])
+    double = simulate(
+        "aav_microdystrophin", times=[84.0, 365.25], doses=[Dose(into="blood_vector", amount=2 * BOYS.amount)]
+    )
     assert float(double["protein"][0] / single["protein"][0]) == pytest.approx(2, rel=1e-6)
     assert float(double["motor_score"][1] - single["motor_score"][1]) < 0.4  # of 34; boys differ by 2 a year
 

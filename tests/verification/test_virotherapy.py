@@ -78,7 +78,9 @@ def test_wodarz_trajectory_with_its_deep_trough():
     times = np.concatenate([np.arange(16, 21, 0.001), [50.0]])
     made = simulate("wodarz2001", times=times, rtol=1e-10, atol=1e-18)
     x, y = made["tumour_uninfected"].values, made["tumour_infected"].values
-    tell("Wodarz peaks", (x.max(), times[x.argmax()], y.max(), times[y.argmax()]), (5.66194, 17.57, 6.33243, 19.55), 1e-5)
+    tell(
+        "Wodarz peaks", (x.max(), times[x.argmax()], y.max(), times[y.argmax()]), (5.66194, 17.57, 6.33243, 19.55), 1e-5
+    )
     assert (x.max(), y.max()) == (pytest.approx(5.66194, rel=5e-6), pytest.approx(6.33243, rel=5e-6))
     assert (times[x.argmax()], times[y.argmax()]) == (pytest.approx(17.57, abs=0.011), pytest.approx(19.55, abs=0.011))
     assert x[-1] == pytest.approx(1.795e-10, rel=1e-3)
@@ -150,7 +152,9 @@ def test_jenner2018_equilibrium_with_virus_closed_form(burst):
     uninfected = 3.49e9 * np.exp(-0.04 * excess / 0.037)
     want = [burst * 0.04 * uninfected * excess / 0.1, uninfected, uninfected * excess]
     made = simulate("jenner2018", times=[3000.0], parameters=rates, initial={"virus": 1e8}, rtol=1e-8)
-    np.testing.assert_allclose([made[k].values[0] for k in ("virus", "tumour_uninfected", "tumour_infected")], want, rtol=1e-5)
+    np.testing.assert_allclose(
+        [made[k].values[0] for k in ("virus", "tumour_uninfected", "tumour_infected")], want, rtol=1e-5
+    )
 
 
 def test_t10_prediction_jenner2019_equilibrium():
