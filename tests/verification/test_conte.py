@@ -89,3 +89,19 @@ def test_t15_calibration_by_least_squares_reproduces_the_area():
     np.testing.assert_allclose([top, *second.x], [5.2246, 0.0490177, 0.0335160, 0.0548211], rtol=0.01)
     assert area == pytest.approx(MEASURED, rel=0.02)
     assert area == pytest.approx(PUBLISHED, rel=0.03)
+
+
+def test_car_t_arm_calibration_of_the_number_at_the_start():
+    """Published rates of the arm 1:25; the CAR T cells at the start, in cell index, are fitted: the one free number."""
+    times, index = arm("car_1_25")
+
+    def error(start):
+        made = simulate("conte2025", times=times, start=START, parameters={"growth_rate": 0.2096}, rtol=1e-8,
+                        initial={"tumour_uninfected": index[0], "car_t_cells": start[0]}, select=["cell_index"])  # fmt: skip
+        return made["cell_index"].values - index
+
+    fitted = least_squares(error, [0.2], x_scale=[0.1])
+    rmse = np.sqrt(np.mean(fitted.fun**2))
+    print(f"CAR T arm 1:25: {fitted.x[0]:.4f} of cell index at the start, RMSE {rmse:.4f}")
+    assert rmse < 0.05
+    assert fitted.x[0] == pytest.approx(0.218, abs=0.002)
