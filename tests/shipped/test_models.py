@@ -43,9 +43,7 @@ GIVEN = {key: {"body_msc_viable": 40000000.0} for key in MODELS} | {
     "wodarz2001": {"ctl_killing_rate": 0.1, "ctl_growth_rate": 0.1, "ctl_death_rate": 0.1, "virus_specific_ctl": 0.1},
 }  # fmt: skip
 WRITTEN = [name for name in MODELS if not name.endswith("_lesions")]  # the others are made from celyvir.ant
-SPREAD = [
-    name for name in WRITTEN if shipped_models()[name].with_name("uncertainty.csv").exists() and name != "msc_perthes"
-]  # the file beside it belongs to the head of adults
+SPREAD = [name for name in WRITTEN if shipped_models()[name].with_name("uncertainty.csv").exists()]
 
 
 @cache
