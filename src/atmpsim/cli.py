@@ -219,7 +219,7 @@ def models_check(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Check that every number has unit and source, that units balance, and that the README is complete."""
+    """Check units, sources and README."""
     from atmpsim.model.evidence import check_model
     from atmpsim.resources import shipped_models
 

@@ -96,8 +96,8 @@ def test_car_t_arm_calibration_of_the_number_at_the_start():
     times, index = arm("car_1_25")
 
     def error(start):
-        made = simulate("conte2025", times=times, start=START, parameters={"growth_rate": 0.2096}, rtol=1e-8,
-                        initial={"tumour_uninfected": index[0], "car_t_cells": start[0]}, select=["cell_index"])  # fmt: skip
+        initial = {"tumour_uninfected": index[0], "car_t_cells": start[0]}
+        made = simulate("conte2025", times=times, start=START, parameters={"growth_rate": 0.2096}, initial=initial)
         return made["cell_index"].values - index
 
     fitted = least_squares(error, [0.2], x_scale=[0.1])
