@@ -9,7 +9,7 @@ from pathlib import Path
 
 from atmpsim.model.balance import find_imbalances
 from atmpsim.model.border import read_text
-from atmpsim.model.library import find_model, read_model
+from atmpsim.model.library import find_model, parse_model
 from atmpsim.model.spec import Model, Quantity
 from atmpsim.units import known_units
 
@@ -54,7 +54,7 @@ def check_model(name: str) -> list[Fault]:
     []
     """
     path = find_model(name)
-    model = read_model(read_text(path), where=path.name, path=str(path), suffix=path.suffix.lower())
+    model = parse_model(read_text(path), where=path.name, path=str(path), suffix=path.suffix.lower())
     readme = path.with_name("README.md")
     return [*find_faults(model), *find_readme_faults(readme)]
 
