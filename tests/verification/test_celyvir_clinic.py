@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from atmpsim.scenario.dosing import Dose
 from atmpsim.study.simulate import simulate
 
 SIZE = 1000
@@ -66,3 +67,18 @@ def test_treated_children_have_slower_tumours_than_recruited_ones():
     ratio = np.median(doubling[~gone]) / np.median(doubling)
     print(f"median doubling time, treated over recruited: {ratio:.2f}, expected 1.4-1.6")
     assert 1.3 < ratio < 1.7
+
+
+def test_diameters_survival_and_toxicity_are_their_formulas():
+    """Sphere of the volume; exp(-integral of h0*(sum of diameters/100 mm)^2), h0 0.05 a month; a logistic curve."""
+    times = np.arange(0, 100.01, 0.05)
+    made = simulate("celyvir", times=times, rtol=1e-8,
+                    doses=[Dose(into="venous_msc_loaded", amount=4e7, every=7.0, count=6)])  # fmt: skip
+    diameter = 10 * np.cbrt(6 * made["tumour_volume"].values / np.pi)
+    np.testing.assert_allclose(made["all_lesions_diameter"].values, diameter, rtol=1e-12)
+    hazard = 0.05 / (365.25 / 12) * (diameter / 100) ** 2
+    integral = np.concatenate([[0], np.cumsum((hazard[1:] + hazard[:-1]) / 2 * 0.05)])
+    np.testing.assert_allclose(made["survival"].values, np.exp(-integral), rtol=1e-5)
+    loaded = made["lung_msc_per_g"].values > 1
+    odds = np.exp(-4) * (made["lung_msc_per_g"].values[loaded] / 1e5) ** 0.7
+    np.testing.assert_allclose(made["toxicity_probability"].values[loaded], odds / (1 + odds), rtol=1e-4)
