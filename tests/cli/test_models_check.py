@@ -95,6 +95,20 @@ def test_no_readme_or_one_that_says_not_what_the_model_is_not_for(command, sound
     assert "README.md: found no such file" in command("models", "check", "sound.ant").out
 
 
+def test_rows_of_uncertainty(command, sound):
+    table = sound.with_name("uncertainty.csv")
+    row = 'death_rate,"uniform(0.1, 1)",uncertainty,assumption: range'
+    table.write_text(f"parameter,distribution,layer,source\n{row}\n", encoding="utf-8")
+    assert command("models", "check", "sound.ant").code == 0
+    table.write_text(f"parameter,distribution,layer,source\n{row}\nlife,cauchy(1),other,\n", encoding="utf-8")
+    code, out, _ = command("models", "check", "sound.ant")
+    assert code == 2
+    assert "uncertainty.csv line 3: found 'life', expected a parameter of the model." in out
+    assert "found 'cauchy(1)', expected normal, lognormal or uniform" in out
+    assert "found the layer 'other'" in out
+    assert "found no source" in out
+
+
 def test_a_limit_of_detection_needs_its_output(command, sound):
     lod = '  it_lod = 1;  it_lod has cell;  it_lod is "limit of it";  it_lod notes ```fixed: a limit```;\nend'
     sound.write_text(SOUND.replace("end", lod), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ SECTIONS = ("context of use", "equations", "assumptions", "deviations", "checked
 _SOURCE = re.compile(
     r"https://identifiers\.org/(doi/10\.\d{4,}/\S+|pubmed/\d+|biomodels\.db/BIOMD\d{10})|https://\S+/\S+"
 )
+_SPREAD = re.compile(r"\b(normal|lognormal|uniform)\(")
+_LAYERS = ("between_subject", "uncertainty")
 _MOST_OUTPUTS = 30
 
 
@@ -41,7 +44,7 @@ class Fault:
 
 
 def check_model(name: str) -> list[Fault]:
-    """Return every fault of a shipped model, or of the model in a file and the README.md beside it.
+    """Return every fault of a shipped model, or of the model in a file and of README.md and uncertainty.csv beside it.
 
     Raises
     ------
@@ -55,8 +58,11 @@ def check_model(name: str) -> list[Fault]:
     """
     path = find_model(name)
     model = parse_model(read_text(path), where=path.name, path=str(path), suffix=path.suffix.lower())
-    readme = path.with_name("README.md")
-    return [*find_faults(model), *find_readme_faults(readme)]
+    beside = (
+        find_readme_faults(path.with_name("README.md")),
+        find_spread_faults(model, path.with_name("uncertainty.csv")),
+    )
+    return [*find_faults(model), *(fault for faults in beside for fault in faults)]
 
 
 def find_faults(model: Model) -> Iterator[Fault]:
@@ -111,6 +117,24 @@ def _sourced(key: str, quantity: Quantity) -> Iterator[Fault]:
 
 def _is_known(unit: str) -> bool:
     return unit == "1" or all(word in known_units() for word in re.findall(r"[A-Za-z%]\w*", unit))
+
+
+def find_spread_faults(model: Model, table: Path) -> Iterator[Fault]:
+    """Return which rows of the table of ignorance name no parameter, no distribution, no layer or no source."""
+    if not table.is_file():
+        return
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for number, row in enumerate(rows, 2):
+        where = f"{table.name} line {number}"
+        if row.get("parameter") not in model.parameters:
+            yield Fault(where=where, found=f"'{row.get('parameter')}'", expected="a parameter of the model")
+        if not _SPREAD.search(row.get("distribution") or ""):
+            yield Fault(where=where, found=f"'{row.get('distribution')}'", expected="normal, lognormal or uniform")
+        if row.get("layer") not in _LAYERS:
+            yield Fault(where=where, found=f"the layer '{row.get('layer')}'", expected=" or ".join(_LAYERS))
+        if not (row.get("source") or "").strip():
+            yield Fault(where=where, found="no source", expected="a source or 'assumption: ...'")
 
 
 def find_readme_faults(readme: Path) -> Iterator[Fault]:
