@@ -15,7 +15,9 @@ HERE = Path(__file__).parent
 VOLUMES = {2: (40, 10), 3: (30, 15, 5)}
 """Default volumes in mL: together the 50 mL of the model with one lesion (assumption)."""
 
-ONE_LESION_OUTPUTS = ("tumour_split_share", "tumour_interferon", "tumour_virus", "tumour_infected_cells")
+ONE_LESION_OUTPUTS = (
+    "tumour_split_share", "tumour_interferon", "tumour_virus", "tumour_infected_cells", "tumour_effector_cells"
+)  # fmt: skip
 """Outputs that the larger models keep as internal, so that a run stores about thirty variables."""
 
 _BLOCK = re.compile(r"^ *// \[lesion\n(.*?)^ *// lesion\]\n", re.DOTALL | re.MULTILINE)

@@ -40,7 +40,7 @@ app = typer.Typer(
     name="atmpsim", help="Simulate cell and gene therapies from the vial to the clinical endpoint.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-models_app = typer.Typer(help="List the shipped models, or show one.", no_args_is_help=True)
+models_app = typer.Typer(help="List the shipped models, show one, or check the evidence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 for _command in (run_cli.run, run_cli.sweep, run_cli.status, run_cli.summary, run_cli.convert):
     app.command()(_command)
@@ -179,6 +179,30 @@ def models_show(
         for q in (*model.parameters.values(), *model.species.values())
     ]  # fmt: skip
     print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
+    if model.caution and not as_json:
+        typer.echo(f"CAUTION: {model.caution}")
+
+
+@models_app.command("check")
+def models_check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Shipped ids or paths; all shipped models if none.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Check units, sources and README."""
+    from atmpsim.model.evidence import check_model
+    from atmpsim.resources import shipped_models
+
+    faults = {name: check_model(name) for name in names or shipped_models()}
+    if as_json:
+        typer.echo(json.dumps({name: [str(f) for f in found] for name, found in faults.items()}, indent=2))
+    else:
+        for name, found in faults.items():
+            typer.echo(f"{'ok  ' if not found else 'FAIL'}  {name}")
+            for fault in found:
+                typer.echo(f"      {fault}")
+    return BAD_INPUT if any(faults.values()) else OK
 
 
 @app.command()

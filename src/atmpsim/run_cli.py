@@ -200,6 +200,8 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
         from atmpsim.results.describe import describe_metrics
 
         _print_rows(describe_metrics(tree["summary"].to_dataset()), str(tree.attrs["title"]))
+    if caution := tree.attrs.get("caution"):
+        typer.echo(f"CAUTION: {caution}")
     for note in str(tree.attrs["notes"]).splitlines():
         if verbose or note.startswith(("doses:", "population:")):
             typer.echo(f"note: {note}")
@@ -251,6 +253,7 @@ def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str
         "failed": int((data["status"] != 0).sum()),
         "summary": _summary_json(tree),
         "notes": str(tree.attrs["notes"]).splitlines(),
+        "caution": str(tree.attrs.get("caution", "")),
     }
 
 

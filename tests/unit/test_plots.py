@@ -109,6 +109,11 @@ def test_another_title_and_context_of_use():
     assert "model celyvir" in words
 
 
+def test_the_caution_of_a_model_stands_above_the_panels():
+    assert "nothing here is evidence" in words_of(plot_results(make(caution="nothing here is evidence")))
+    assert "evidence" not in words_of(plot_results(make()))
+
+
 def test_large_numbers_have_their_power_of_ten_in_the_label():
     tree = make(only=("lung",), times=np.linspace(0.0, 2.0, 11))
     figure = plot_results(tree)

@@ -71,7 +71,7 @@ def find_imbalances(model: Model) -> Iterator[tuple[str, str, str]]:
     if not any(q.typed for q in model.quantities.values()):
         return
     table = {symbol_of(k): _unit_of(q.unit) for k, q in model.quantities.items() if q.typed}
-    if model.time_unit in known_units():
+    if model.time_unit in ("1", *known_units()):
         table[TIME] = _unit_of(model.time_unit)
     _add_concentrations(model, table)
     per_time = table.get(TIME)

@@ -92,12 +92,13 @@ def _fingerprint() -> str:
 def _checked(text: str, *, where: str, path: str, suffix: str) -> Model:
     from atmpsim.model.balance import check_balance
 
-    model = _read(text, where=where, path=path, suffix=suffix)
+    model = parse_model(text, where=where, path=path, suffix=suffix)
     check_balance(model, where=where)
     return model
 
 
-def _read(text: str, *, where: str, path: str, suffix: str) -> Model:
+def parse_model(text: str, *, where: str, path: str, suffix: str) -> Model:
+    """Return the model of a text as it stands, its units not balanced."""
     if suffix in _XML:
         return _read_xml(text, where=where, path=path)
     if suffix in _ANTIMONY:

@@ -37,9 +37,11 @@ class ElementReader:
         parameters = [self._parameter(p) for p in self.model.getListOfParameters()]
         parameters += [self._stoichiometry_quantity(r) for r in self.references]
         events = filter(None, map(self._event, range(self.model.getNumEvents())))
+        note = self._evidence(self.model)
         model = Model(
             id=self.model.getId() or "model",
             name=self.model.getName(),
+            caution=note.text if note.tag == "caution" else "",
             path=path,
             text=text,
             sbml=sbml,

@@ -78,8 +78,8 @@ class UnitTable:
         )
 
     def _time(self, unit_id: str) -> str:
-        if unit_id in ("second", ""):
-            return "s" if unit_id else ""
+        if unit_id in ("second", "dimensionless", ""):
+            return {"second": "s", "dimensionless": "1"}.get(unit_id, "")
         definition = self.definitions.get(unit_id)
         if definition is None:
             return "s" if unit_id == "time" else ""

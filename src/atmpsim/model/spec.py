@@ -101,11 +101,13 @@ class Model:
     """A model as data: what `atmpsim.load_model` returns.
 
     `text` is the file as read, `sbml` the SBML document it stands for; `graph` holds every formula. Rules and
-    initial assignments map an id to the node of its formula. Compare or store models by `digest`.
+    initial assignments map an id to the node of its formula. `caution` is the line that every result must carry.
+    Compare or store models by `digest`.
     """
 
     id: str
     name: str = ""
+    caution: str = ""
     path: str = ""
     text: str = field(default="", repr=False)
     sbml: str = field(default="", repr=False)

@@ -32,7 +32,7 @@ class Line:
 
 
 def head_lines(content: Content, *, title: str, inches: float, most_lines: int) -> list[Line]:
-    """Return title, question, what is shown of several arms or runs, and how many runs failed."""
+    """Return title, question, the model's caution, what is shown of several arms or runs, and how many runs failed."""
     per_arm = content.runs_per_arm()
     count = f"{most_lines} of {per_arm}" if per_arm > most_lines else f"{per_arm}"
     runs = f"one line per run, {count} in each arm" if per_arm > 1 else ""
@@ -43,6 +43,7 @@ def head_lines(content: Content, *, title: str, inches: float, most_lines: int) 
     lines = (
         Line(text=title, size=style.TITLE, colour=style.INK, bold=True),
         Line(text=content.texts["question"], size=style.QUESTION),
+        Line(text=content.texts["caution"], size=style.LABEL, bold=True),
         Line(text=" · ".join(filter(None, [arm, runs])), size=style.LABEL),
         Line(text=failed, size=style.LABEL, colour=style.ALARM, bold=True),
     )

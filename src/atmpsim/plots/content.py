@@ -186,7 +186,7 @@ def _spans(doses: xr.Dataset, arm: str) -> dict[str, tuple[Span, ...]]:
 
 
 def _texts(tree: xr.DataTree) -> dict[str, str]:
-    wanted = ("title", "question", "source", "model", "context_of_use")
+    wanted = ("title", "question", "source", "model", "context_of_use", "caution")
     made = {key: str(tree.attrs.get(key, "")).strip() for key in wanted}
     origin = tree["provenance"].attrs if "provenance" in tree.children else {}
     return made | {"inputs_sha256": str(origin.get("inputs_sha256", ""))}

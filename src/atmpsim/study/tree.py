@@ -43,7 +43,10 @@ def label_computed(table: RunTable, labels: Labels, computed: Computed) -> dict[
 def label_rest(table: RunTable, labels: Labels, inputs: Inputs) -> dict[str, xr.Dataset]:
     """Return the groups that do not depend on what comes out: root, doses, grid and provenance."""
     scenario = table.scenario
-    extra = {"question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id}
+    extra = {
+        "question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id,
+        "caution": table.model.caution,
+    }  # fmt: skip
     origin = provenance(
         inputs.as_json(), inputs_sha256=inputs.sha256, model_sha256=table.model.digest, seed=inputs.seed
     )
