@@ -70,14 +70,15 @@ class Behaviour:
 
 
 _K = BehaviourKind
-_SUBSTRATE_NAMES = (
+_Named = tuple[BehaviourKind, str, tuple[str, ...]]
+_SUBSTRATE_NAMES: tuple[_Named, ...] = (
     (_K.SECRETION, "1/min", ("{} secretion",)),
     (_K.SECRETION_TARGET, "density", ("{} secretion target", "{} secretion saturation density")),
     (_K.UPTAKE, "1/min", ("{} uptake",)),
     (_K.EXPORT, "amount/min", ("{} export",)),
     (_K.CHEMOTACTIC_RESPONSE, "1", ("chemotactic response to {}", "chemotactic sensitivity to {}")),
 )
-_TYPE_NAMES: tuple[tuple[BehaviourKind, str, tuple[str, ...]], ...] = (
+_TYPE_NAMES: tuple[_Named, ...] = (
     (_K.ADHESIVE_AFFINITY, "1", ("adhesive affinity to {name}", "adhesive affinity to cell type {id}")),
     (_K.PHAGOCYTOSE_LIVE, "1/min", ("phagocytose {name}", "phagocytose cell type {id}", "phagocytosis of {id}")),
     (_K.ATTACK, "1/min", ("attack {name}", "attack cell type {id}")),
@@ -94,7 +95,7 @@ def _eats(what: str) -> tuple[str, ...]:
     return (f"phagocytose {what} cell", f"phagocytosis of {what} cell", f"phagocytosis of {what} cells")
 
 
-_PLAIN_NAMES = (
+_PLAIN_NAMES: tuple[_Named, ...] = (
     (_K.APOPTOSIS, "1/min", ("apoptosis",)),
     (_K.NECROSIS, "1/min", ("necrosis",)),
     (_K.SPEED, "µm/min", ("migration speed",)),
