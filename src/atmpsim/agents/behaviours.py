@@ -51,6 +51,7 @@ class BehaviourKind(IntEnum):
     DAMAGE_REPAIR = 35  # 1/min
 
 
+MAY_BE_NEGATIVE = (BehaviourKind.EXPORT, BehaviourKind.CHEMOTACTIC_RESPONSE, BehaviourKind.CUSTOM)
 PHASES = 6  # cycle phases that have a behaviour of their own
 
 
@@ -142,3 +143,8 @@ def behaviours_of(substrates: Sequence[str], types: Sequence[str], custom: Seque
         Behaviour(id=n, kind=kind, index=i, unit=unit, name=names[0], synonyms=tuple(names[1:]))
         for n, (kind, i, unit, names) in enumerate(rows)
     )
+
+
+def behaviour_ids(behaviours: Sequence[Behaviour]) -> dict[str, int]:
+    """Return the id of each behaviour by every name it has."""
+    return {name: b.id for b in behaviours for name in (b.name, *b.synonyms)}

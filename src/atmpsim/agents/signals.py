@@ -99,3 +99,8 @@ def signals_of(substrates: Sequence[str], types: Sequence[str], custom: Sequence
         Signal(id=n, kind=kind, index=i, name=names[0], synonyms=tuple(names[1:]))
         for n, (kind, i, names) in enumerate(rows)
     )
+
+
+def signal_ids(signals: Sequence[Signal]) -> dict[str, int]:
+    """Return the id of each signal by every name it has."""
+    return {name: s.id for s in signals for name in (s.name, *s.synonyms)}

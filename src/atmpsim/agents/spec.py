@@ -18,6 +18,7 @@ another has been copied into it. `AgentModel.per_type` turns any number of the t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -344,9 +345,13 @@ class AgentModel:
             Attributes of `CellType` joined by dots, for example `mechanics.affinities`. Tuples of unequal length
             (phases of different cycles) are filled with NaN.
         """
-        rows = [np.atleast_1d(np.asarray(attrgetter(path)(t), dtype=np.float64)) for t in self.cell_types]
-        table = np.full((len(rows), max(r.size for r in rows)), np.nan)
-        for row, values in zip(table, rows, strict=True):
-            row[: values.size] = values
-        is_tuple = isinstance(attrgetter(path)(self.cell_types[0]), tuple)
-        return table if is_tuple else table[:, 0]
+        return per_type(self.cell_types, path)
+
+
+def per_type(types: Sequence[CellType], path: str) -> NDArray[np.float64]:
+    """Return a number of every type as one array; see `AgentModel.per_type`."""
+    rows = [np.atleast_1d(np.asarray(attrgetter(path)(t), dtype=np.float64)) for t in types]
+    table = np.full((len(rows), max(r.size for r in rows)), np.nan)
+    for row, values in zip(table, rows, strict=True):
+        row[: values.size] = values
+    return table if isinstance(attrgetter(path)(types[0]), tuple) else table[:, 0]

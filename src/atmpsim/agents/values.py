@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.agents.behaviours import BehaviourKind
-from atmpsim.agents.spec import AgentModel
+from atmpsim.agents.behaviours import Behaviour, BehaviourKind
+from atmpsim.agents.spec import AgentModel, CellType, per_type
 
 K = BehaviourKind
 
@@ -33,10 +35,15 @@ PATHS = {
 
 def behaviour_values(model: AgentModel) -> NDArray[np.float64]:
     """Return the definitions' value of each behaviour, (types, behaviours); NaN for a phase that a cycle lacks."""
-    table = np.full((len(model.cell_types), len(model.behaviours)), np.nan)
+    return type_values(model.cell_types, model.behaviours)
+
+
+def type_values(types: Sequence[CellType], behaviours: Sequence[Behaviour]) -> NDArray[np.float64]:
+    """Return the value of each behaviour in each type, (types, behaviours); NaN for a phase that a cycle lacks."""
+    table = np.full((len(types), len(behaviours)), np.nan)
     for kind, path in PATHS.items():
-        column = model.per_type(path)
-        for behaviour in (b for b in model.behaviours if b.kind is kind):
+        column = per_type(types, path)
+        for behaviour in (b for b in behaviours if b.kind is kind):
             if column.ndim == 1:
                 table[:, behaviour.id] = column
             elif behaviour.index < column.shape[1]:
