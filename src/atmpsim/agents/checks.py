@@ -60,7 +60,7 @@ def _check_repeats(parent: Node, schema: Schema) -> None:
 def _check_attributes(node: Node, *, free: bool) -> None:
     known = attributes_of(node.tag, free=free)
     for name in node.attributes:
-        if name not in known and not name.startswith("http"):  # other namespaces are not ours to judge
+        if name not in known and " " not in name:  # other namespaces are not ours to judge
             raise node.refuse(f"the attribute '{name}'", one_of(known), did_you_mean(name, known))
 
 
