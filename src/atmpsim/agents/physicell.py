@@ -28,6 +28,7 @@ from atmpsim.agents.therapy import read_extension
 from atmpsim.agents.tree import read_tree
 from atmpsim.errors import ModelError
 from atmpsim.model.border import read_text
+from atmpsim.resources import shipped_agent_models
 
 COMPATIBILITIES = ("", PHYSICELL)
 
@@ -37,6 +38,8 @@ def load_agents(path: str | os.PathLike[str], *, compatibility: str = "") -> Age
 
     Parameters
     ----------
+    path
+        The file, or the id of a shipped agent model.
     compatibility
         Empty for the model as written, or "physicell-1.14" for that program's artefacts on top.
 
@@ -44,10 +47,16 @@ def load_agents(path: str | os.PathLike[str], *, compatibility: str = "") -> Age
     ------
     ModelError
         If any of the files is missing, hostile, or says what cannot be; the message names file and line.
+
+    Examples
+    --------
+    >>> model = load_agents("virus_plaque")
+    >>> [t.name for t in model.cell_types], len(model.cells.types)
+    (['cell', 'infected cell'], 7837)
     """
     if compatibility not in COMPATIBILITIES:
         raise ModelError(where="compatibility", found=f"'{compatibility}'", expected=f"'' or '{PHYSICELL}'")
-    file = Path(path)
+    file = shipped_agent_models().get(str(path), Path(path))
     return read_agents(read_text(file), file, compatibility=compatibility)
 
 

@@ -261,7 +261,19 @@ def test_every_reference_model_is_read(path, compatibility):
 
 
 def test_artefacts_that_a_file_would_meet_are_listed(sample):
-    said = " ".join(warnings(sample(rules="tumour,oxygen,increases,transform to T cell,0.1,5,4,0\n")))
-    for word in ("division", "transformed", "neighbour", "meet"):
+    rules = "tumour,oxygen,increases,transform to T cell,0.1,5,4,0\ntumour,oxygen,increases,migration speed,1,5,4,0\n"
+    said = " ".join(warnings(sample(rules=rules)))
+    for word in ("division", "transformed", "neighbour", "a speed set by a rule", "implicit"):
         assert word in said
-    assert warnings(sample(compatibility=PHYSICELL)) == ()
+    assert "faces meet" not in said
+    exact = warnings(sample(rules=rules, compatibility=PHYSICELL))
+    assert [text.split(";")[0] for text in exact] == ["every neighbour is found"]
+
+
+def test_a_face_that_holds_one_substrate_and_releases_another(sample):
+    block = (
+        "<physical_parameter_set/><Dirichlet_options><boundary_value ID='xmin' enabled='true'>1</boundary_value>"
+        "</Dirichlet_options>"
+    )
+    change = ('<variable name="virus" units="1/micron^3" ID="1"/>', f'<variable name="virus" ID="1">{block}</variable>')
+    assert any("faces meet" in text for text in warnings(sample(change)))

@@ -18,8 +18,9 @@ BURST = """<atmpsim:burst cell_type="infected tumour" substrate="virus" size="po
 REPLICATION = """<atmpsim:replication cell_type="infected tumour" substrate="virus" law="exponential">
 <atmpsim:rate units="1/min">0.0081</atmpsim:rate><atmpsim:capacity>6600</atmpsim:capacity></atmpsim:replication>"""
 ARRIVAL = """<atmpsim:arrival cell_type="T cell" source="tumour" exact="true">
-<atmpsim:first units="min">60</atmpsim:first><atmpsim:every units="min">10080</atmpsim:every><atmpsim:count>3</atmpsim:count><atmpsim:number>2</atmpsim:number>
-<atmpsim:age units="min">144</atmpsim:age></atmpsim:arrival>"""
+<atmpsim:first units="min">60</atmpsim:first><atmpsim:every units="min">10080</atmpsim:every>
+<atmpsim:count>3</atmpsim:count><atmpsim:number>2</atmpsim:number><atmpsim:age units="min">144</atmpsim:age>
+</atmpsim:arrival>"""
 RECRUITMENT = """<atmpsim:recruitment cell_type="T cell" source="tumour" substrate="virus">
 <atmpsim:base_rate units="1/min">1e-5</atmpsim:base_rate><atmpsim:max_rate units="1/min">1e-3</atmpsim:max_rate>
 <atmpsim:half_max>2</atmpsim:half_max><atmpsim:limit>50</atmpsim:limit></atmpsim:recruitment>"""
