@@ -17,18 +17,19 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import roadrunner
 from numpy.typing import NDArray
 
-from atmpsim.engines.lsoda import integrate
+from atmpsim.engines.ensemble import Ensemble, gather
 from atmpsim.engines.program import Program, prepare
-from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.solve import solve
 from atmpsim.engines.start import initial_leaves
 from atmpsim.engines.trajectory import Tolerances
-from atmpsim.scenario.dosing import breakpoints, expand
+from atmpsim.scenario.dosing import Schedule, breakpoints, expand
 from benchmarks._workloads import Workload, workloads
 
 FloatArray = NDArray[np.float64]
@@ -65,15 +66,15 @@ def _silence() -> Iterator[None]:
 
 def _compare(workload: Workload, count: int) -> dict[str, float]:
     program = prepare(workload.model)
-    jobs = _jobs(workload, program, count)
-    exact = _exact(workload, program, jobs[:CHECKED])
-    peer = _Peer(workload, jobs)
-    _ours(workload, program, jobs[:16], 1e-3)  # compiled before it counts
+    ensemble = _ensemble(workload, program, count)
+    exact = _exact(workload, program, ensemble)
+    peer = _Peer(workload, program, ensemble)
+    _ours(workload, program, ensemble, 1e-2)  # compiled before it counts
     print(f"\n{workload.name}: {len(program.equations.states)} states, width {program.batch.width}")
     print("tolerance    ours/s      error   fallbacks |  libRoadRunner/s      error")
     ours, theirs = [], []
     for tolerance in TOLERANCES:
-        pairs = [(_ours(workload, program, jobs, tolerance), peer.run(tolerance)) for _ in range(REPEATS)]
+        pairs = [(_ours(workload, program, ensemble, tolerance), peer.run(tolerance)) for _ in range(REPEATS)]
         rate = statistics.median(p[0][0] for p in pairs)
         peer_rate = statistics.median(p[1][0] for p in pairs)
         error = _error(workload, program, pairs[0][0][1][:CHECKED], exact)
@@ -88,37 +89,31 @@ def _compare(workload: Workload, count: int) -> dict[str, float]:
     return ratios
 
 
-def _jobs(workload: Workload, program: Program, count: int) -> list[Job]:
+def _ensemble(workload: Workload, program: Program, count: int) -> Ensemble:
     leaves = initial_leaves(program.equations, workload.draw(count), start=0.0, where=workload.name)
     schedule = expand(workload.doses, start=0.0, end=float(workload.times[-1]), where=workload.name)
-    return [
-        Job(leaves={k: float(v if v.ndim == 0 else v[i]) for k, v in leaves.items()}, schedule=schedule)
-        for i in range(count)
-    ]
+    return gather(program.equations, leaves, count=count, schedules=[schedule])
 
 
 def _limits(program: Program, tolerance: float) -> Tolerances:
     return Tolerances(rtol=tolerance, atol=np.full(len(program.equations.states), 1e-4 * tolerance))
 
 
-def _exact(workload: Workload, program: Program, jobs: Sequence[Job]) -> FloatArray:
-    found = [
-        integrate(
-            program.equations, program.derivatives, leaves=dict(job.leaves), schedule=job.schedule,
-            times=workload.times, tolerances=_limits(program, 1e-12), sample="before",
-        )
-        for job in jobs
-    ]  # fmt: skip
-    return np.stack([t.states for t in found])
+def _exact(workload: Workload, program: Program, ensemble: Ensemble) -> FloatArray:
+    few = replace(ensemble, initial=ensemble.initial[:CHECKED], constants=ensemble.constants[:CHECKED])
+    solution = solve(
+        program, few, times=workload.times, tolerances=_limits(program, 1e-12), method="lsoda", sample="before"
+    )
+    return solution.states
 
 
-def _ours(workload: Workload, program: Program, jobs: Sequence[Job], tolerance: float) -> tuple[float, FloatArray, int]:
+def _ours(workload: Workload, program: Program, ensemble: Ensemble, tolerance: float) -> tuple[float, FloatArray, int]:
     started = time.perf_counter()
-    solved = solve(
-        program, jobs, times=workload.times, tolerances=_limits(program, tolerance), sample="before", threads=1
+    solution = solve(
+        program, ensemble, times=workload.times, tolerances=_limits(program, tolerance), sample="before", threads=1
     )
     elapsed = time.perf_counter() - started
-    return len(jobs) / elapsed, np.stack([t.states for t in solved.trajectories[:CHECKED]]), len(solved.fallbacks)
+    return ensemble.size / elapsed, solution.states[:CHECKED], len(solution.fallbacks)
 
 
 def _error(workload: Workload, program: Program, found: FloatArray, exact: FloatArray) -> float:
@@ -141,10 +136,10 @@ def _at(points: Sequence[tuple[float, float]], error: float) -> float:
 class _Peer:
     """libRoadRunner on the same trajectories: doses by split calls, set-up outside the timing."""
 
-    def __init__(self, workload: Workload, jobs: Sequence[Job]) -> None:
-        self.workload, self.jobs = workload, jobs
+    def __init__(self, workload: Workload, program: Program, ensemble: Ensemble) -> None:
+        self.workload, self.ensemble, self.equations = workload, ensemble, program.equations
         self.runner = roadrunner.RoadRunner(workload.model.sbml)
-        self.states = prepare(workload.model).equations.states
+        self.states = program.equations.states
         self.runner.timeCourseSelections = ["time", *self.states]
 
     def run(self, tolerance: float) -> tuple[float, FloatArray]:
@@ -152,11 +147,11 @@ class _Peer:
         self.runner.integrator.relative_tolerance = tolerance
         self.runner.integrator.absolute_tolerance = 1e-4 * tolerance
         found, elapsed, solved = [], 0.0, 0
-        for job in self.jobs[:PEER]:
-            self._reset(job)
+        for k in range(min(PEER, self.ensemble.size)):
+            self._reset(k)
             try:
                 with _silence():
-                    seconds, states = self._one(job)
+                    seconds, states = self._one(self.ensemble.schedule(k))
             except RuntimeError:  # it asks for more accuracy than it can have after a dose: not counted
                 found.append(np.full((self.workload.times.size, len(self.states)), math.nan))
                 continue
@@ -165,16 +160,17 @@ class _Peer:
             found.append(states)
         return solved / elapsed if solved else math.nan, np.stack(found)
 
-    def _reset(self, job: Job) -> None:
+    def _reset(self, k: int) -> None:
+        constants = dict(zip(self.equations.constants, self.ensemble.constants[k], strict=True))
         self.runner.resetToOrigin()
         for name in (*self.workload.varied, *self.workload.model.initial_assignments):
             if name in self.workload.model.parameters and name not in self.states:
-                self.runner[name] = job.leaves[name]
-        for name in self.states:
-            self.runner[name] = job.leaves[name]
+                self.runner[name] = constants[name]
+        for name, value in zip(self.states, self.ensemble.initial[k], strict=True):
+            self.runner[name] = value
 
-    def _one(self, job: Job) -> tuple[float, FloatArray]:
-        times, schedule = self.workload.times, job.schedule
+    def _one(self, schedule: Schedule) -> tuple[float, FloatArray]:
+        times = self.workload.times
         stops = sorted({0.0, float(times[-1]), *breakpoints(schedule)})
         out = np.empty((times.size, len(self.states)))
         elapsed = 0.0

@@ -1,16 +1,20 @@
-"""The model-independent part of a Rosenbrock attempt as vector LLVM IR: stages, error, dense output, commit."""
+"""The model-independent part of a Rosenbrock attempt as vector LLVM IR: stages, error, step control, dense output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from atmpsim.compile.lane_math import Lanes
 from atmpsim.compile.lanes import Layout
 from atmpsim.kernels import rodas5p
 
+# of an elimination without pivoting: beyond, the factors have lost what a double holds
+MAX_GROWTH = 1e12
+_GROUP = 4  # error terms that share one division
+
 
 class AttemptWriter:
-    """Writes `attempt(ws)`, `first_slope(ws)`, `dense(ws)` and `commit(ws)` for a workspace layout."""
+    """Writes `attempt(ws)`, `first_slope(ws)`, `sample(ws)` and `commit(ws)` for a workspace layout."""
 
     def __init__(self, layout: Layout, *, states: int, width: int, explicit_time: bool) -> None:
         self.layout, self.states, self.lanes = layout, states, Lanes(width)
@@ -19,14 +23,13 @@ class AttemptWriter:
 
     def module(self) -> str:
         """Return the text of the four functions and the attributes of all."""
-        functions = [self._loop(f"combine{s}", self._combine(s)) for s in range(rodas5p.STAGES)]
+        functions = [self._combine(s) for s in range(rodas5p.STAGES)]
         functions += [
-            self._error(), self._loop("dense", self._dense), self._loop("commit", self._commit),
-            self._first_slope(), self._attempt(),
+            self._error(), self._control(), self._sample(), self._commit(), self._first_slope(), self._attempt(),
         ]  # fmt: skip
         width = 64 * self.lanes.width
         functions.append(
-            f'attributes #0 = {{ nounwind "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}" }}'
+            f'attributes #0 = {{ nounwind alignstack=64 "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}" }}'
         )
         return "\n".join(functions)
 
@@ -47,102 +50,223 @@ class AttemptWriter:
         address = self._row(f"{name}.a", row, indexed=indexed)
         return address + f"  store {v.double} {value}, ptr %{name}.a, align {v.bytes}\n"
 
-    def _fma(self, result: str, a: str, b: str, c: str) -> str:
-        v = self.lanes
-        return f"  {result} = call {v.double} @llvm.fma.{v.suffix}({v.double} {a}, {v.double} {b}, {v.double} {c})\n"
+    def _call(self, result: str, function: str, *args: str) -> str:
+        d = self.lanes.double
+        return f"  {result} = call {d} {function}({', '.join(f'{d} {a}' for a in args)})\n"
 
-    def _loop(self, name: str, body: Callable[[], str], *, before: str = "", phi: str = "", after: str = "") -> str:
+    def _llvm(self, result: str, function: str, *args: str) -> str:
+        return self._call(result, f"@llvm.{function}.{self.lanes.suffix}", *args)
+
+    def _fma(self, result: str, a: str, b: str, c: str) -> str:
+        return self._llvm(result, "fma", a, b, c)
+
+    def _op(self, result: str, operation: str, a: str, b: str) -> str:
+        return f"  {result} = {operation} {self.lanes.double} {a}, {b}\n"
+
+    def _select(self, result: str, condition: str, yes: str, no: str) -> str:
         v = self.lanes
-        linkage = "" if name in ("dense", "commit") else "internal "
+        return f"  {result} = select {v.truth} {condition}, {v.double} {yes}, {v.double} {no}\n"
+
+    def _both(self, result: str, operation: str, a: str, b: str) -> str:
+        return f"  {result} = {operation} {self.lanes.truth} {a}, {b}\n"
+
+    def _not(self, result: str, a: str) -> str:
+        return f"  {result} = xor {self.lanes.truth} {a}, splat (i1 true)\n"
+
+    def _loop(
+        self, name: str, body: str, *, times: int, bytes_each: int, before: str = "", phi: str = "", after: str = "",
+        linkage: str = "internal ",
+    ) -> str:  # fmt: skip
+        """Return a function that runs a body so often, `%offset` growing by so many bytes each time."""
         return (
             f"define {linkage}void @{name}(ptr %ws) #0 {{\nentry:\n{before}  br label %loop\nloop:\n"
-            f"  %i = phi i64 [0, %entry], [%next, %loop]\n{phi}  %offset = mul i64 %i, {v.bytes}\n"
-            f"{body()}  %next = add i64 %i, 1\n  %end = icmp eq i64 %next, {self.states}\n"
+            f"  %i = phi i64 [0, %entry], [%next, %loop]\n{phi}  %offset = mul i64 %i, {bytes_each}\n"
+            f"{body}  %next = add i64 %i, 1\n  %end = icmp eq i64 %next, {times}\n"
             f"  br i1 %end, label %exit, label %loop\nexit:\n{after}  ret void\n}}"
         )
+
+    def _over_states(self, name: str, body: str, *, before: str = "", linkage: str = "internal ") -> str:
+        return self._loop(
+            name, body, times=self.states, bytes_each=self.lanes.bytes, before=before, linkage=linkage
+        )  # fmt: skip
 
     def _stage_row(self, stage: int) -> int:
         return self.layout.stages + stage * self.states
 
-    def _combine(self, stage: int) -> Callable[[], str]:
+    def _combine(self, stage: int) -> str:
         """Write the stage's argument into `trial`, and inflow + sum C k / h + h d df/dt into the stage."""
-
-        def body() -> str:
-            v, text = self.lanes, self._load("y", self.layout.state) + self._load("inflow", self.layout.inflow)
-            argument, total = "%y", v.number(0.0)
-            for j in range(stage):
-                text += self._load(f"k{j}", self._stage_row(j))
-                if rodas5p.A[stage][j]:
-                    text += self._fma(f"%u{j}", v.number(rodas5p.A[stage][j]), f"%k{j}", argument)
-                    argument = f"%u{j}"
-                text += self._fma(f"%g{j}", v.number(rodas5p.C[stage][j]), f"%k{j}", total)
-                total = f"%g{j}"
-            text += self._load("h", self.layout.step, indexed=False)
-            text += f"  %inverse = fdiv {v.double} {v.number(1.0)}, %h\n"
-            text += self._fma("%sum", total, "%inverse", "%inflow")
-            result = "%sum"
-            if self.explicit_time and abs(self.weights[stage]) > 1e-12:
-                text += self._load("ft", self.layout.by_time)
-                text += f"  %hd = fmul {v.double} %h, {v.number(self.weights[stage])}\n"
-                text += self._fma("%timed", "%hd", "%ft", "%sum")
-                result = "%timed"
-            return (
-                text + self._store(argument, "to", self.layout.trial) + self._store(result, "g", self._stage_row(stage))
-            )
-
-        return body
+        v, timed = self.lanes, self.explicit_time and abs(self.weights[stage]) > 1e-12
+        before = self._load("h", self.layout.step, indexed=False)
+        before += self._op("%inverse", "fdiv", v.number(1.0), "%h")
+        before += self._op("%hd", "fmul", "%h", v.number(self.weights[stage]))
+        # the last stages' arguments are the one before's plus its result: the method is stiffly accurate
+        follows = stage > 1 and rodas5p.A[stage] == (*rodas5p.A[stage - 1], 1.0)
+        text = self._load("y", self.layout.trial if follows else self.layout.state)
+        text += self._load("inflow", self.layout.inflow)
+        argument, total = "%y", v.number(0.0)
+        for j in range(stage):
+            text += self._load(f"k{j}", self._stage_row(j))
+            if rodas5p.A[stage][j] and (not follows or j == stage - 1):
+                text += self._fma(f"%u{j}", v.number(rodas5p.A[stage][j]), f"%k{j}", argument)
+                argument = f"%u{j}"
+            text += self._fma(f"%g{j}", v.number(rodas5p.C[stage][j]), f"%k{j}", total)
+            total = f"%g{j}"
+        text += self._fma("%sum", total, "%inverse", "%inflow")
+        result = "%sum"
+        if timed:
+            text += self._load("ft", self.layout.by_time) + self._fma("%timed", "%hd", "%ft", "%sum")
+            result = "%timed"
+        text += self._store(argument, "to", self.layout.trial) + self._store(result, "g", self._stage_row(stage))
+        return self._over_states(f"combine{stage}", text, before=before)
 
     def _error(self) -> str:
-        """Write the new state into `trial` and the sum of squared scaled errors into `error`."""
-        v = self.lanes
-
-        def body() -> str:
-            text = self._load("y", self.layout.state) + self._load("u", self.layout.trial)
-            text += self._load("k", self._stage_row(rodas5p.STAGES - 1)) + self._load("atol", self.layout.atol)
-            text += f"  %new = fadd {v.double} %u, %k\n"
-            for name, value in (("ay", "%y"), ("an", "%new")):
-                text += f"  %{name} = call {v.double} @llvm.fabs.{v.suffix}({v.double} {value})\n"
-            text += f"  %size = call {v.double} @llvm.maxnum.{v.suffix}({v.double} %ay, {v.double} %an)\n"
-            text += self._fma("%scale", "%size", "%rtol", "%atol")
-            text += f"  %quotient = fdiv {v.double} %k, %scale\n"
-            # 0, or NaN where the new state is not finite: an infinite scale would hide any error
-            text += f"  %check = fsub {v.double} %new, %new\n"
-            text += f"  %ratio = fadd {v.double} %quotient, %check\n"
-            return text + self._fma("%sum1", "%ratio", "%ratio", "%sum0") + self._store("%new", "to", self.layout.trial)
-
+        """Write the new state into `trial` and the mean square of the scaled errors into `error`."""
+        v, whole, rest = self.lanes, self.states // _GROUP, self.states % _GROUP
+        sums = [f"%sum{g}" for g in range(_GROUP)]
+        phi = "".join(f"  {s} = phi {v.double} [{v.number(0.0)}, %entry], [{s}n, %loop]\n" for s in sums)
+        phi += "  %packed = mul i64 %i, " + f"{8 * _GROUP}\n"
+        text = self._error_terms(_GROUP, 0, "", sums, indexed=True)
+        ends = [f"{s}n" for s in sums] if whole else [v.number(0.0)] * _GROUP
+        after = ""
+        if rest:
+            after += self._error_terms(rest, whole * _GROUP, "r", ends[:rest], indexed=False)
+            ends[:rest] = [f"%sum{g}rn" for g in range(rest)]
+        after += self._op("%t0", "fadd", ends[0], ends[1]) + self._op("%t1", "fadd", ends[2], ends[3])
+        after += self._op("%t2", "fadd", "%t0", "%t1")
+        after += self._op("%mean", "fmul", "%t2", v.number(1.0 / self.states))
+        after += self._store("%mean", "e", self.layout.error, indexed=False)
+        before = self._load("rtol", self.layout.rtol, indexed=False)
+        if not whole:
+            return f"define internal void @error(ptr %ws) #0 {{\n{before}{after}  ret void\n}}"
         return self._loop(
-            "error", body,
-            before=self._load("rtol", self.layout.rtol, indexed=False),
-            phi=f"  %sum0 = phi {v.double} [{v.number(0.0)}, %entry], [%sum1, %loop]\n",
-            after=self._store("%sum1", "e", self.layout.error, indexed=False),
+            "error", text, times=whole, bytes_each=_GROUP * v.bytes, before=before, phi=phi, after=after
         )  # fmt: skip
 
-    def _dense(self) -> str:
+    def _error_terms(self, count: int, first: int, tag: str, sums: Sequence[str], *, indexed: bool) -> str:
+        """Add the squared scaled errors of some states to sums, with one division for all: (1/ab) b = 1/a."""
         v, text = self.lanes, ""
-        for j in range(rodas5p.STAGES):
-            text += self._load(f"k{j}", self._stage_row(j))
-        for d, row in enumerate(rodas5p.DENSE):
-            total = v.number(0.0)
-            for j, weight in enumerate(row):
-                text += self._fma(f"%d{d}.{j}", v.number(weight), f"%k{j}", total)
-                total = f"%d{d}.{j}"
-            text += self._store(total, f"to{d}", self.layout.dense + d * self.states)
+        for g in range(count):
+            n, state = f"{g}{tag}", first + g
+            text += self._load(f"y{n}", self.layout.state + state, indexed=indexed)
+            text += self._load(f"u{n}", self.layout.trial + state, indexed=indexed)
+            text += self._load(f"k{n}", self._stage_row(rodas5p.STAGES - 1) + state, indexed=indexed)
+            address = self.layout.atol * v.bytes + 8 * state
+            text += f"  %aa{n} = getelementptr inbounds i8, ptr %ws, i64 {address}\n"
+            text += f"  %ab{n} = getelementptr inbounds i8, ptr %aa{n}, i64 {'%packed' if indexed else '0'}\n"
+            text += f"  %ac{n} = load double, ptr %ab{n}, align 8\n"
+            text += f"  %ad{n} = insertelement {v.double} poison, double %ac{n}, i64 0\n"
+            text += (
+                f"  %atol{n} = shufflevector {v.double} %ad{n}, {v.double} poison, <{v.width} x i32> zeroinitializer\n"
+            )
+            text += self._op(f"%new{n}", "fadd", f"%u{n}", f"%k{n}")
+            text += self._llvm(f"%ay{n}", "fabs", f"%y{n}") + self._llvm(f"%an{n}", "fabs", f"%new{n}")
+            text += f"  %more{n} = fcmp ogt {v.double} %ay{n}, %an{n}\n"
+            text += self._select(f"%size{n}", f"%more{n}", f"%ay{n}", f"%an{n}")
+            text += self._fma(f"%scale{n}", f"%size{n}", "%rtol", f"%atol{n}")
+            text += self._store(f"%new{n}", f"to{n}", self.layout.trial + state, indexed=indexed)
+        product = f"%scale0{tag}"
+        for g in range(1, count):
+            text += self._op(f"%p{g}{tag}", "fmul", product, f"%scale{g}{tag}")
+            product = f"%p{g}{tag}"
+        text += self._op(f"%inv{count - 1}{tag}", "fdiv", v.number(1.0), product)
+        for g in range(count - 1, -1, -1):
+            n, inverse = f"{g}{tag}", f"%inv{g}{tag}"
+            if g:
+                before = f"%p{g - 1}{tag}" if g > 1 else f"%scale0{tag}"
+                text += self._op(f"%one{n}", "fmul", inverse, before)
+                text += self._op(f"%inv{g - 1}{tag}", "fmul", inverse, f"%scale{n}")
+                inverse = f"%one{n}"
+            text += self._op(f"%quotient{n}", "fmul", f"%k{n}", inverse)
+            # 0, or NaN where the new state is not finite: an infinite scale would hide any error
+            text += self._op(f"%check{n}", "fsub", f"%new{n}", f"%new{n}")
+            text += self._op(f"%ratio{n}", "fadd", f"%quotient{n}", f"%check{n}")
+            text += self._fma(f"%sum{g}{tag}n", f"%ratio{n}", f"%ratio{n}", sums[g])
         return text
 
+    def _control(self) -> str:
+        """Accept or reject each lane's attempt, choose its next step, and mark the lanes that the driver must see.
+
+        The step changes by 0.9 error^(-1/5), within 1/5 and 6, not above 1 after a rejection (Hairer, Wanner 1996).
+        """
+        v, n, row = self.lanes, self.lanes.number, self.layout
+        text = ""
+        for name in ("time", "step", "stop", "sample_at", "resolution", "limit", "attempts", "rejected", "error"):
+            text += self._load(name, getattr(row, name), indexed=False)
+        text += self._load("growth", row.growth, indexed=False)
+
+        def compare(result: str, how: str, a: str, b: str) -> str:
+            return f"  {result} = fcmp {how} {v.double} {a}, {b}\n"
+
+        text += self._op("%tries", "fadd", "%attempts", n(1.0)) + compare("%spent", "ogt", "%tries", "%limit")
+        text += compare("%small", "ole", "%error", n(1.0)) + compare("%sound", "olt", "%growth", n(MAX_GROWTH))
+        text += self._both("%fine", "and", "%small", "%sound") + self._not("%unspent", "%spent")
+        text += self._both("%ok", "and", "%fine", "%unspent") + self._not("%no", "%ok")
+        text += self._call("%ln", "@lane_ln", "%error") + self._op("%tenth", "fmul", "%ln", n(-0.1))
+        text += self._call("%power", "@lane_exp", "%tenth") + self._op("%f", "fmul", "%power", n(0.9))
+        text += self._llvm("%f6", "minnum", "%f", n(6.0)) + compare("%was", "one", "%rejected", n(0.0))
+        text += self._llvm("%f1", "minnum", "%f6", n(1.0)) + self._select("%fa", "%was", "%f1", "%f6")
+        text += self._llvm("%up", "maxnum", "%fa", n(0.2)) + self._llvm("%down0", "maxnum", "%f", n(0.2))
+        text += compare("%finite", "olt", "%error", n(1e60)) + compare("%large", "ogt", "%error", n(1.0))
+        text += self._both("%known", "and", "%finite", "%large")
+        text += self._select("%down", "%known", "%down0", n(0.1)) + self._select("%factor", "%ok", "%up", "%down")
+        text += self._op("%next", "fmul", "%step", "%factor") + self._op("%there", "fadd", "%time", "%step")
+        text += self._op("%left", "fsub", "%stop", "%time") + compare("%at_stop", "oge", "%step", "%left")
+        text += self._select("%reached", "%at_stop", "%stop", "%there")
+        text += self._op("%near", "fadd", "%reached", "%resolution")
+        text += compare("%due", "ole", "%sample_at", "%near") + self._both("%want", "or", "%at_stop", "%due")
+        text += self._both("%look", "and", "%ok", "%want")
+        text += self._llvm("%far", "fabs", "%time") + self._llvm("%farther", "maxnum", "%far", n(1e-3))
+        text += self._op("%floor", "fmul", "%farther", n(1e-14)) + compare("%sunk", "ult", "%next", "%floor")
+        text += self._both("%under", "and", "%no", "%sunk") + self._both("%failed", "or", "%under", "%spent")
+        text += self._both("%attention", "or", "%look", "%failed")
+        text += self._select("%accept", "%ok", n(1.0), n(0.0))
+        for name, value in (
+            ("attempts", "%tries"), ("accept", "%accept"), ("reached", "%reached"), ("next_step", "%next"),
+        ):  # fmt: skip
+            text += self._store(value, f"to.{name}", getattr(row, name), indexed=False)
+        text += f"  %bits = bitcast {v.truth} %attention to i{v.width}\n"
+        text += f"  %mask = uitofp i{v.width} %bits to double\n" + self._row("mask.a", row.attention)
+        text += "  store double %mask, ptr %mask.a, align 8\n"
+        return f"define internal void @control(ptr %ws) #0 {{\n{text}  ret void\n}}"
+
+    def _sample(self) -> str:
+        """Write each lane's state at `theta` of the step into `sampled`: the method's dense output."""
+        n = self.lanes.number
+        before = self._load("theta", self.layout.theta, indexed=False)
+        before += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
+        for j in range(rodas5p.STAGES):
+            d0, d1, d2 = (n(row[j]) for row in rodas5p.DENSE)
+            before += self._fma(f"%p{j}", "%theta", d2, d1) + self._fma(f"%q{j}", "%theta", f"%p{j}", d0)
+            before += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
+        text = self._load("y", self.layout.state) + self._load("new", self.layout.trial)
+        text += self._op("%change", "fsub", "%new", "%y") + self._fma("%u", "%theta", "%change", "%y")
+        total = "%u"
+        for j in range(rodas5p.STAGES):
+            text += self._load(f"k{j}", self._stage_row(j)) + self._fma(f"%s{j}", f"%w{j}", f"%k{j}", total)
+            total = f"%s{j}"
+        text += self._store(total, "to", self.layout.sampled)
+        return self._over_states("sample", text, before=before, linkage="")
+
     def _commit(self) -> str:
-        """Replace the state by the trial in the lanes that accept."""
-        v = self.lanes
-        text = self._load("y", self.layout.state) + self._load("u", self.layout.trial)
-        text += self._load("mask", self.layout.accept, indexed=False)
-        text += f"  %yes = fcmp une {v.double} %mask, {v.number(0.0)}\n"
-        text += f"  %new = select {v.truth} %yes, {v.double} %u, {v.double} %y\n"
-        return text + self._store("%new", "to", self.layout.state)
+        """Move the lanes that accept to the trial state and the time reached; give every lane its next step."""
+        v, row = self.lanes, self.layout
+        before = self._load("mask", row.accept, indexed=False)
+        before += f"  %yes = fcmp une {v.double} %mask, {v.number(0.0)}\n"
+        for name in ("time", "reached", "next_step"):
+            before += self._load(name, getattr(row, name), indexed=False)
+        before += self._select("%now", "%yes", "%reached", "%time")
+        before += self._select("%rejected", "%yes", v.number(0.0), v.number(1.0))
+        for name, value in (("time", "%now"), ("step", "%next_step"), ("rejected", "%rejected")):
+            before += self._store(value, f"to.{name}", getattr(row, name), indexed=False)
+        text = self._load("y", row.state) + self._load("u", row.trial) + self._select("%new", "%yes", "%u", "%y")
+        text += self._store("%new", "to", row.state)
+        return self._over_states("commit", text, before=before, linkage="")
 
     def _calls(self, *calls: tuple[str, tuple[str, ...]]) -> str:
         rows = {
             "y": self.layout.state, "u": self.layout.trial, "q": self.layout.hoisted, "t": self.layout.time,
             "step": self.layout.step, "factors": self.layout.factors, "growth": self.layout.growth,
-            "ft": self.layout.by_time, "c": self.layout.constants, "shifted": self.layout.accept,
+            "ft": self.layout.by_time, "c": self.layout.constants, "clock": self.layout.clock,
         }  # fmt: skip
         rows |= {f"k{j}": self._stage_row(j) for j in range(rodas5p.STAGES)}
         used = {a for _, arguments in calls for a in arguments if a != "ws"}
@@ -160,34 +284,39 @@ class AttemptWriter:
         calls = self._calls(("prologue", ("c", "q")), ("slope", ("y", "q", "t", "k0")))
         return f"define void @first_slope(ptr %ws) #0 {{\n{copies}{calls}  ret void\n}}"
 
+    def _clip(self) -> str:
+        """Shorten the steps that would pass, or all but reach, the lane's stop."""
+        v, text = self.lanes, ""
+        for name in ("time", "step", "stop"):
+            text += self._load(name, getattr(self.layout, name), indexed=False)
+        text += self._fma("%ahead", "%step", v.number(1.0001), "%time")
+        text += self._op("%left", "fsub", "%stop", "%time")
+        text += f"  %hits = fcmp oge {v.double} %ahead, %stop\n" + self._select("%h", "%hits", "%left", "%step")
+        return text + self._store("%h", "to.step", self.layout.step, indexed=False)
+
     def _attempt(self) -> str:
-        """One step of size `step` from `state` at `time`: trial state, stages and scaled error of every lane."""
-        v = self.lanes
-        text = self._load("now", self.layout.time, indexed=False) + self._load("h", self.layout.step, indexed=False)
-        names: list[tuple[str, tuple[str, ...]]] = []
+        """One step of size `step` from `state` at `time`: trial state, stages, error and verdict of every lane."""
+        v, text = self.lanes, self._clip()
+        before: list[tuple[str, tuple[str, ...]]] = []
         if self.explicit_time:
-            names.append(("time_slope", ("y", "q", "t", "ft")))
-        names.append(("factorise", ("y", "q", "t", "step", "factors", "growth")))
-        body = self._calls(*names)
-        stages = ""
-        for s in range(rodas5p.STAGES):
-            stages += f"  call void @combine{s}(ptr %ws)\n"
-            if self.explicit_time:
-                stages += self._fma(f"%at{s}", v.number(rodas5p.NODES[s]), "%h", "%now")
-                stages += self._store(f"%at{s}", f"clock{s}", self.layout.accept, indexed=False)
-            clock = "shifted" if self.explicit_time else "t"
-            argument = "y" if s == 0 else "u"
-            stages += f"  call void @slope(ptr %{argument}, ptr %q, ptr %{clock}, ptr %k{s})\n"
-            stages += f"  call void @solve(ptr %factors, ptr %k{s})\n"
-        needed = {"y", "u", "q", "t", "factors", "shifted", *(f"k{s}" for s in range(rodas5p.STAGES))}
-        present = {a for _, arguments in names for a in arguments}
+            before.append(("time_slope", ("y", "q", "t", "ft")))
+        before.append(("factorise", ("y", "q", "t", "step.now", "factors", "growth")))
         rows = {
             "y": self.layout.state, "u": self.layout.trial, "q": self.layout.hoisted, "t": self.layout.time,
-            "factors": self.layout.factors, "shifted": self.layout.accept,
+            "factors": self.layout.factors, "clock": self.layout.clock, "growth": self.layout.growth,
+            "ft": self.layout.by_time, "step.now": self.layout.step,
         }  # fmt: skip
         rows |= {f"k{s}": self._stage_row(s) for s in range(rodas5p.STAGES)}
-        addresses = "".join(self._row(a, rows[a]) for a in sorted(needed - present))
-        return (
-            f"define void @attempt(ptr %ws) #0 {{\n{text}{body}{addresses}{stages}"
-            "  call void @error(ptr %ws)\n  ret void\n}"
-        )
+        text += "".join(self._row(name, row) for name, row in rows.items())
+        for name, arguments in before:
+            text += f"  call void @{name}({', '.join(f'ptr %{a}' for a in arguments)})\n"
+        for s in range(rodas5p.STAGES):
+            text += f"  call void @combine{s}(ptr %ws)\n"
+            if self.explicit_time:
+                text += self._fma(f"%at{s}", v.number(rodas5p.NODES[s]), "%h", "%time")
+                text += self._store(f"%at{s}", f"clock{s}", self.layout.clock, indexed=False)
+            clock, argument = "clock" if self.explicit_time else "t", "y" if s == 0 else "u"
+            text += f"  call void @slope(ptr %{argument}, ptr %q, ptr %{clock}, ptr %k{s})\n"
+            text += f"  call void @solve(ptr %factors, ptr %k{s})\n"
+        text += "  call void @error(ptr %ws)\n  call void @control(ptr %ws)\n"
+        return f"define void @attempt(ptr %ws) #0 {{\n{text}  ret void\n}}"

@@ -87,6 +87,8 @@ def _compile(equations: Equations, width: int) -> tuple[Layout, bytes]:
     lowered = lower(equations)
     elimination = plan_elimination(states, lowered.jacobian.keys())
     model_text, hoisted = Emitter(equations, lowered, elimination, width).module()
-    layout = plan_layout(states=states, constants=constants, hoisted=hoisted, factors=len(elimination.slots))
+    layout = plan_layout(
+        states=states, constants=constants, hoisted=hoisted, factors=len(elimination.slots), width=width
+    )
     writer = AttemptWriter(layout, states=states, width=width, explicit_time=bool(lowered.by_time))
     return layout, compile_object(model_text + "\n" + writer.module())

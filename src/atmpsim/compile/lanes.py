@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from atmpsim.compile.lane_math import Lanes, library
 from atmpsim.compile.lowering import Lowered
@@ -32,33 +32,52 @@ UNSUPPORTED = ("rem", "asinh", "acosh", "atanh")
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The first row of each part of the workspace, and the number of rows."""
+    """The first row of each part of the workspace, and the number of rows.
+
+    One row each: `time` and `step` (of the next attempt), `stop` (where the lane must stop) and `sample_at` (its
+    next sample), `rtol`, `resolution` (times closer than this are one), `limit` and `attempts`, `rejected` and
+    `accept` (1 or 0: the last attempt), `reached` and `next_step` (what `commit` makes of time and step), `error`
+    (mean square), `growth`, `theta` (where in the step `sample` looks), `clock` (time of a stage) and `attention`
+    (its first number is the bit mask of the lanes that the driver must look at). `atol` is packed: one number a state.
+    """
 
     time: int
     step: int
-    error: int
-    accept: int
+    stop: int
+    sample_at: int
     rtol: int
+    resolution: int
+    limit: int
+    attempts: int
+    rejected: int
+    accept: int
+    reached: int
+    next_step: int
+    error: int
     growth: int
+    theta: int
+    clock: int
+    attention: int
+    atol: int
     state: int
     trial: int
-    atol: int
     inflow: int
     stages: int
-    dense: int
-    constants: int
     hoisted: int
     factors: int
     by_time: int
+    sampled: int
+    constants: int
     rows: int
 
 
-def plan_layout(*, states: int, constants: int, hoisted: int, factors: int) -> Layout:
+def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, width: int) -> Layout:
     """Return the layout of a model's workspace."""
-    sizes = {
-        "time": 1, "step": 1, "error": 1, "accept": 1, "rtol": 1, "growth": 1, "state": states, "trial": states,
-        "atol": states, "inflow": states, "stages": rodas5p.STAGES * states, "dense": 3 * states,
-        "constants": constants, "hoisted": hoisted, "factors": factors, "by_time": states,
+    sizes = dict.fromkeys((f.name for f in fields(Layout) if f.name != "rows"), 1)
+    sizes |= dict.fromkeys(("state", "trial", "inflow", "by_time", "sampled"), states)
+    sizes |= {
+        "atol": -(-states // width), "stages": rodas5p.STAGES * states, "hoisted": hoisted, "factors": factors,
+        "constants": constants,
     }  # fmt: skip
     first, starts = 0, {}
     for name, size in sizes.items():
@@ -151,17 +170,23 @@ class Emitter:
         return [known[r] for r in roots]
 
     def _order(self, roots: list[int], known: dict[int, str], hoist: bool) -> list[int]:
-        """Return what is to be emitted, children first; nothing below a hoisted node."""
-        graph, seen = self.lowered.graph, set[int]()
-        waiting = [r for r in roots if r not in known]
-        while waiting:
-            node = waiting.pop()
-            if node in seen or node in known:
-                continue
-            seen.add(node)
-            if not (hoist and self._is_hoisted(node)):
-                waiting.extend(graph.children(node))
-        return sorted(seen)
+        """Return what is to be emitted, each root's own nodes together: values live short, few leave the registers.
+
+        Nothing below a hoisted node is emitted.
+        """
+        graph, seen, order = self.lowered.graph, set[int](), list[int]()
+        for root in roots:
+            waiting = [(root, False)]
+            while waiting:
+                node, ready = waiting.pop()
+                if ready:
+                    order.append(node)
+                elif node not in seen and node not in known:
+                    seen.add(node)
+                    waiting.append((node, True))
+                    if not (hoist and self._is_hoisted(node)):
+                        waiting.extend((child, False) for child in reversed(graph.children(node)))
+        return order
 
     def _is_hoisted(self, node: int) -> bool:
         return self.lowered.invariant[node] and self.lowered.graph.nodes[node][0] != "const"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from atmpsim.engines.timing import one_time, switch_times, switch_values
 from atmpsim.kernels.rosenbrock import ADD_TO_STATE, RESET, SET_CONSTANT, SET_INFLOW, Actions
@@ -41,11 +41,12 @@ def plan_actions(equations: Equations, schedule: Schedule, symbols: Mapping[str,
     return sorted(a for a in found if a.time <= schedule.end)
 
 
-def table(plans: Sequence[Sequence[Action]]) -> Actions:
-    """Return the actions of all trajectories as the kernel's arrays."""
+def table(plans: Sequence[Sequence[Action]], numbers: NDArray[np.int64]) -> Actions:
+    """Return all plans as the kernel's arrays; `numbers` gives each trajectory its plan."""
     first = np.concatenate([[0], np.cumsum([len(p) for p in plans])]).astype(np.int64)
     flat = [a for plan in plans for a in plan]
     return Actions(
+        plan=numbers,
         first=first,
         time=np.array([a.time for a in flat], dtype=np.float64),
         kind=np.array([a.kind for a in flat], dtype=np.int64),

@@ -3,80 +3,91 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.compile.batch import Batch
-from atmpsim.engines.actions import plan_actions, table
+from atmpsim.engines.actions import Action, plan_actions, table
+from atmpsim.engines.ensemble import Ensemble, FloatArray
 from atmpsim.engines.timing import resolution
-from atmpsim.engines.trajectory import Tolerances, Trajectory
-from atmpsim.kernels.rosenbrock import OK, Limits, advance
+from atmpsim.engines.trajectory import Tolerances
+from atmpsim.kernels.rosenbrock import Actions, Limits, Scratch, advance
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
-from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
+from atmpsim.scenario.dosing import SAMPLE_AFTER
 
-FloatArray = NDArray[np.float64]
 CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
+IntArray = NDArray[np.int64]
 
 
 def integrate_batch(
     equations: Equations,
     batch: Batch,
     *,
-    leaves: Sequence[Mapping[str, float]],
-    schedules: Sequence[Schedule],
+    ensemble: Ensemble,
     times: FloatArray,
+    kept: IntArray,
     tolerances: Tolerances,
     sample: str = SAMPLE_AFTER,
     threads: int | None = None,
-) -> tuple[list[Trajectory], list[int]]:
-    """Return the trajectories of several runs of one model, and the indices of those that failed.
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return the samples (trajectory, time, kept state), and status and number of attempts of each trajectory.
 
     Parameters
     ----------
-    leaves, schedules
-        Initial values and doses of each run; all schedules have one start and one end.
+    kept
+        The indices of the states to sample.
     threads
         How many threads share the work; results do not depend on it. All cores by default.
     """
-    initial = np.array([[run[s] for s in equations.states] for run in leaves])
-    constants = np.array([[run.get(c, 0.0) for c in equations.constants] for run in leaves])
-    constants = constants.reshape(len(leaves), len(equations.constants))
-    actions = table([plan_actions(equations, s, _symbols(run)) for s, run in zip(schedules, leaves, strict=True)])
-    samples = np.full((len(leaves), times.size, len(equations.states)), np.nan)
-    status, counts = np.full(len(leaves), -1), np.zeros(len(leaves), dtype=np.int64)
+    count, schedule = ensemble.size, ensemble.schedules[0]
+    actions = _plans(equations, ensemble)
+    samples = np.full((count, times.size, kept.size), np.nan)
+    status, counts = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
     limits = Limits(
-        tolerances.rtol, tolerances.atol, schedules[0].start, schedules[0].end, tolerances.max_steps,
-        sample == SAMPLE_AFTER, resolution((schedules[0].start, schedules[0].end)),
+        tolerances.rtol, tolerances.atol, schedule.start, schedule.end, tolerances.max_steps, sample == SAMPLE_AFTER,
+        resolution((schedule.start, schedule.end)),
     )  # fmt: skip
 
     def work(begin: int) -> None:
-        end = min(begin + CHUNK, len(leaves))
         advance(
-            batch.code, batch.rows, actions, limits, _workspace(batch), initial, constants, times, samples, status,
-            counts, begin, end,
+            batch.code, batch.rows, actions, limits, _scratch(batch), ensemble.initial, ensemble.constants, times, kept,
+            samples, status, counts, begin, min(begin + CHUNK, count),
         )  # fmt: skip
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, range(0, len(leaves), CHUNK)))
-    done = [
-        Trajectory(states=samples[k], constants=np.broadcast_to(constants[k], (times.size, constants.shape[1])),
-                   steps=int(counts[k]))
-        for k in range(len(leaves))
-    ]  # fmt: skip
-    return done, [k for k in range(len(leaves)) if status[k] != OK]
+        list(pool.map(work, range(0, count, CHUNK)))
+    return samples, status, counts
 
 
-def _symbols(run: Mapping[str, float]) -> dict[str, float]:
-    return {symbol_of(k): v for k, v in run.items()}
+def _plans(equations: Equations, ensemble: Ensemble) -> Actions:
+    """Return every trajectory's actions; trajectories share a plan where only their values differ."""
+    shared = not equations.switches
+    plans: list[list[Action]] = []
+    numbers = np.zeros(ensemble.size, dtype=np.int64)
+    known: dict[int, int] = {}
+    for k in range(ensemble.size):
+        schedule = ensemble.schedule(k)
+        if id(schedule) not in known or not shared:
+            known[id(schedule)] = len(plans)
+            plans.append(plan_actions(equations, schedule, _symbols(equations, ensemble, k)))
+        numbers[k] = known[id(schedule)]
+    return table(plans, numbers)
 
 
-def _workspace(batch: Batch) -> FloatArray:
-    """Return zeroed rows that begin at a multiple of 64 bytes, as wide vectors want them."""
+def _symbols(equations: Equations, ensemble: Ensemble, k: int) -> dict[str, float]:
+    """Return a trajectory's leaves at the start, which timed conditions may depend on."""
+    if not equations.switches:
+        return {}
+    found = dict(zip(map(symbol_of, equations.states), ensemble.initial[k].tolist(), strict=True))
+    return found | dict(zip(map(symbol_of, equations.constants), ensemble.constants[k].tolist(), strict=True))
+
+
+def _scratch(batch: Batch) -> Scratch:
+    """Return zeroed rows that begin at a multiple of 64 bytes, as wide vectors want them, and the lanes' numbers."""
     size = batch.layout.rows * batch.width
     memory = np.zeros(size + 8)
     offset = (-memory.ctypes.data) % 64 // 8
-    return memory[offset : offset + size]
+    return Scratch(memory[offset : offset + size], *(np.zeros(batch.width, dtype=np.int64) for _ in range(3)))

@@ -2,78 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from atmpsim.engines.ensemble import Ensemble, FloatArray
 from atmpsim.engines.program import Program
-from atmpsim.engines.trajectory import Tolerances, Trajectory
-from atmpsim.scenario.dosing import SAMPLE_AFTER, Schedule
+from atmpsim.engines.trajectory import Failure, Tolerances, Trajectory
+from atmpsim.model.equations import Equations
+from atmpsim.model.evaluate import evaluate
+from atmpsim.model.graph import TIME, symbol_of
+from atmpsim.scenario.dosing import SAMPLE_AFTER
 
 METHODS = ("rosenbrock", "lsoda")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One trajectory to run: initial value of every state and constant, and its doses."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solution:
+    """The trajectories of an ensemble.
 
-    leaves: Mapping[str, float]
-    schedule: Schedule
+    `states` (trajectory, time, state) of the states called `names`, `constants` (trajectory, time, constant), and
+    `steps` (trajectory,); NaN from a failure on. `fallbacks` are those that LSODA had to run again.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class Solved:
-    """The trajectories in the order of their jobs, and the indices of those that LSODA had to run again."""
-
-    trajectories: tuple[Trajectory, ...]
+    names: tuple[str, ...]
+    states: FloatArray
+    constants: FloatArray
+    steps: np.ndarray
+    failures: Mapping[int, Failure] = field(default_factory=dict)
     fallbacks: tuple[int, ...] = ()
 
 
 def solve(
     program: Program,
-    jobs: Sequence[Job],
+    ensemble: Ensemble,
     *,
-    times: NDArray[np.float64],
+    times: FloatArray,
     tolerances: Tolerances,
+    states: Collection[str] | None = None,
     method: str = METHODS[0],
     sample: str = SAMPLE_AFTER,
     threads: int | None = None,
-) -> Solved:
-    """Return the trajectories of several jobs, which must share start and end.
+) -> Solution:
+    """Return the trajectories of an ensemble.
 
     Parameters
     ----------
+    states
+        The states to keep (see `needed_states`); all by default.
     method
         `rosenbrock` runs side by side what the model allows, and falls back to LSODA for what fails; `lsoda` runs
         everything by LSODA, one after the other.
     threads
         For `rosenbrock`; results do not depend on it. All cores by default.
     """
+    kept = [k for k, s in enumerate(program.equations.states) if states is None or s in states]
+    names = tuple(program.equations.states[k] for k in kept)
 
-    def scalar(job: Job) -> Trajectory:
+    def scalar(k: int) -> Trajectory:
         from atmpsim.engines.lsoda import integrate  # SciPy's integrators take half a second to import
 
+        equations = program.equations
+        leaves = dict(zip(equations.states, ensemble.initial[k].tolist(), strict=True))
+        leaves |= dict(zip(equations.constants, ensemble.constants[k].tolist(), strict=True))
         return integrate(
-            program.equations,
-            program.derivatives,
-            leaves=dict(job.leaves),
-            schedule=job.schedule,
-            times=times,
-            tolerances=tolerances,
-            sample=sample,
-        )
+            equations, program.derivatives, leaves=leaves, schedule=ensemble.schedule(k), times=times,
+            tolerances=tolerances, sample=sample,
+        )  # fmt: skip
 
     if method == "lsoda" or not program.goes_in_lanes:
-        return Solved(trajectories=tuple(scalar(job) for job in jobs))
+        return _from_trajectories([scalar(k) for k in range(ensemble.size)], names, kept)
     from atmpsim.engines.batch import integrate_batch  # compiles the kernels
 
-    found, failed = integrate_batch(
-        program.equations, program.batch, leaves=[j.leaves for j in jobs], schedules=[j.schedule for j in jobs],
-        times=times, tolerances=tolerances, sample=sample, threads=threads,
+    found, status, steps = integrate_batch(
+        program.equations, program.batch, ensemble=ensemble, times=times, kept=np.array(kept, dtype=np.int64),
+        tolerances=tolerances, sample=sample, threads=threads,
     )  # fmt: skip
-    again = {k: scalar(jobs[k]) for k in failed}
-    return Solved(
-        trajectories=tuple(again.get(k, trajectory) for k, trajectory in enumerate(found)), fallbacks=tuple(failed)
+    again = {int(k): scalar(int(k)) for k in np.flatnonzero(status)}
+    for k, trajectory in again.items():
+        found[k], steps[k] = trajectory.states[:, kept], trajectory.steps
+    constants = np.broadcast_to(ensemble.constants[:, None, :], (*found.shape[:2], ensemble.constants.shape[1]))
+    failures = {k: t.failure for k, t in again.items() if t.failure is not None}
+    return Solution(
+        names=names, states=found, constants=constants, steps=steps, failures=failures, fallbacks=tuple(again)
     )
+
+
+def _from_trajectories(done: Sequence[Trajectory], names: tuple[str, ...], kept: Sequence[int]) -> Solution:
+    return Solution(
+        names=names,
+        states=np.stack([t.states[:, kept] for t in done]),
+        constants=np.stack([t.constants for t in done]),
+        steps=np.array([t.steps for t in done]),
+        failures={k: t.failure for k, t in enumerate(done) if t.failure is not None},
+    )
+
+
+def needed_states(equations: Equations, select: Sequence[str]) -> set[str]:
+    """Return the states that the selected ids depend on."""
+    symbols = equations.graph.symbols([equations.values[s] for s in select])
+    return {s for s in equations.states if symbol_of(s) in symbols}
+
+
+def observe(
+    equations: Equations, solution: Solution, *, times: FloatArray, select: Sequence[str]
+) -> dict[str, FloatArray]:
+    """Return the values (run, time) of the selected ids (`S` an amount, `[S]` a concentration); NaN after failures."""
+    symbols = {TIME: times}
+    symbols |= {symbol_of(s): solution.states[:, :, k] for k, s in enumerate(solution.names)}
+    symbols |= {symbol_of(c): solution.constants[:, :, k] for k, c in enumerate(equations.constants)}
+    values = evaluate(equations.graph, [equations.values[s] for s in select], symbols)
+    shape = solution.states.shape[:2]
+    found = {}
+    for name, value in zip(select, values, strict=True):
+        found[name] = np.array(np.broadcast_to(value, shape))
+        for k, failure in solution.failures.items():
+            found[name][k, times >= failure.time] = np.nan
+    return found

@@ -1,17 +1,12 @@
-"""What a solver returns: states over time, or where and why it stopped; and the values of every id over time."""
+"""What a solver returns: states over time, or where and why it stopped."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from atmpsim.model.equations import Equations
-from atmpsim.model.evaluate import evaluate
-from atmpsim.model.graph import TIME, symbol_of
+from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
@@ -53,20 +48,3 @@ class Trajectory:
     constants: FloatArray
     steps: int
     failure: Failure | None = None
-
-
-def observe(
-    equations: Equations, trajectories: Sequence[Trajectory], *, times: FloatArray, select: Sequence[str]
-) -> dict[str, FloatArray]:
-    """Return the values (run, time) of the selected ids (`S` an amount, `[S]` a concentration); NaN after failures."""
-    states = np.stack([t.states for t in trajectories])
-    constants = np.stack([t.constants for t in trajectories])
-    symbols: dict[str, ArrayLike] = {TIME: times}
-    symbols |= {symbol_of(s): states[:, :, k] for k, s in enumerate(equations.states)}
-    symbols |= {symbol_of(c): constants[:, :, k] for k, c in enumerate(equations.constants)}
-    values = evaluate(equations.graph, [equations.values[s] for s in select], symbols)
-    failed = np.isnan(states).any(axis=2) & np.array([[t.failure is not None] for t in trajectories])
-    return {
-        name: np.where(failed, np.nan, np.broadcast_to(value, failed.shape))
-        for name, value in zip(select, values, strict=True)
-    }

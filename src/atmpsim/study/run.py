@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import prepare
-from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.solve import needed_states, observe, solve
 from atmpsim.engines.start import initial_leaves
-from atmpsim.engines.trajectory import Status, Trajectory, observe
-from atmpsim.model.equations import Equations
+from atmpsim.engines.trajectory import Failure, Status
 from atmpsim.results.dataset import statuses, trajectories
 from atmpsim.results.provenance import provenance, root_attributes
 from atmpsim.results.store import check_target, on_grid, write
@@ -73,15 +75,26 @@ def run(
     return on_grid(tree)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """A run that was integrated: its values at the start, its kept variables over time, and how it ended."""
+
+    row: Run
+    constants: Mapping[str, float]
+    values: Mapping[str, NDArray[np.float64]]
+    steps: int
+    failure: Failure | None
+
+
 def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None) -> xr.DataTree:
     """Return the result of every run of a table, over the dimension `run`."""
-    done: list[tuple[Run, Equations, Trajectory]] = []
+    done: list[_Done] = []
     for rows in _alike(table.runs):
         done += _integrate(table, rows)
         if progress is not None:
             progress(len(done), len(table.runs))
     order = {id(row): k for k, row in enumerate(table.runs)}
-    return _tree(table, inputs, sorted(done, key=lambda d: order[id(d[0])]))
+    return _tree(table, inputs, sorted(done, key=lambda d: order[id(d.row)]))
 
 
 def _alike(runs: Sequence[Run]) -> list[list[Run]]:
@@ -92,29 +105,37 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def _integrate(table: RunTable, rows: Sequence[Run]) -> list[tuple[Run, Equations, Trajectory]]:
+def _integrate(table: RunTable, rows: Sequence[Run]) -> list[_Done]:
     program = prepare(table.model, fixed=rows[0].given)
-    solver = table.scenario.solver
-    jobs = []
-    for row in rows:
-        where = f"arm '{row.arm}' subject {row.subject}"
-        leaves = initial_leaves(program.equations, row.given, start=0.0, where=where)
-        jobs.append(Job(leaves={k: float(v) for k, v in leaves.items()}, schedule=row.schedule))
-    limits = tolerances(
-        program.equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]"
-    )
-    solved = solve(
-        program, jobs, times=table.times, tolerances=limits, method=solver.method,
-        sample=table.scenario.time.sample_at_dose,
+    equations, solver = program.equations, table.scenario.solver
+    each = [
+        initial_leaves(equations, row.given, start=0.0, where=f"arm '{row.arm}' subject {row.subject}") for row in rows
+    ]
+    leaves = {name: np.array([float(e[name]) for e in each]) for name in each[0]}
+    ensemble = gather(equations, leaves, count=len(rows), schedules=[row.schedule for row in rows])
+    limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]")
+    solution = solve(
+        program, ensemble, times=table.times, tolerances=limits, states=needed_states(equations, table.keep),
+        method=solver.method, sample=table.scenario.time.sample_at_dose,
     )  # fmt: skip
-    return [(row, program.equations, t) for row, t in zip(rows, solved.trajectories, strict=True)]
+    values = observe(equations, solution, times=table.times, select=table.keep)
+    return [
+        _Done(
+            row=row,
+            constants=dict(zip(equations.constants, ensemble.constants[k].tolist(), strict=True)),
+            values={name: v[k] for name, v in values.items()},
+            steps=int(solution.steps[k]),
+            failure=solution.failures.get(k),
+        )
+        for k, row in enumerate(rows)
+    ]
 
 
-def _tree(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.DataTree:
+def _tree(table: RunTable, inputs: Inputs, done: Sequence[_Done]) -> xr.DataTree:
     model = table.model
     rows = {
-        "arm": ("run", [r.arm for r, _, _ in done]),
-        "subject": ("run", [r.subject for r, _, _ in done]),
+        "arm": ("run", [d.row.arm for d in done]),
+        "subject": ("run", [d.row.subject for d in done]),
         "replicate": ("run", np.zeros(len(done), dtype=np.int64)),
     }
     curves = _trajectories(table, done).assign_coords(rows)
@@ -138,8 +159,8 @@ def _root(table: RunTable) -> dict[str, object]:
     return root_attributes(title=scenario.title, notes=table.notes, extra=extra)
 
 
-def _trajectories(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    values = observe(done[0][1], [t for _, _, t in done], times=table.times, select=table.keep)
+def _trajectories(table: RunTable, done: Sequence[_Done]) -> xr.Dataset:
+    values = {name: np.stack([d.values[name] for d in done]) for name in table.keep}
     variables = {name: describe(table.model, name) for name in table.keep}
     limits = {name: _limit(v.limit_of_detection, done) for name, v in variables.items() if v.limit_of_detection}
     return trajectories(
@@ -151,15 +172,15 @@ def _trajectories(table: RunTable, done: Sequence[tuple[Run, Equations, Trajecto
     )
 
 
-def _limit(parameter: str, done: Sequence[tuple[Run, Equations, Trajectory]]) -> float:
+def _limit(parameter: str, done: Sequence[_Done]) -> float:
     """Return the limit of detection; where it differs between runs, the largest (the cautious reading)."""
-    return float(max(t.constants[0, e.constants.index(parameter)] for _, e, t in done))
+    return float(max(d.constants[parameter] for d in done))
 
 
-def _parameters(table: RunTable, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
+def _parameters(table: RunTable, done: Sequence[_Done]) -> xr.Dataset:
     """Return every parameter's value at the start, one column a parameter (an array each would cost a file each)."""
-    names = [k for k in (*table.model.parameters, *table.model.compartments) if k in done[0][1].constants]
-    columns = [[t.constants[0, e.constants.index(k)] for k in names] for _, e, t in done]
+    names = [k for k in (*table.model.parameters, *table.model.compartments) if k in done[0].constants]
+    columns = [[d.constants[k] for k in names] for d in done]
     described = [describe(table.model, k) for k in names]
     return xr.Dataset(
         {"value": (("run", "parameter"), np.array(columns), {"long_name": "value at the start", "units": "see units"})},
@@ -195,18 +216,18 @@ def _doses(table: RunTable) -> xr.Dataset:
     return xr.Dataset(made)
 
 
-def _status(table: RunTable, inputs: Inputs, done: Sequence[tuple[Run, Equations, Trajectory]]) -> xr.Dataset:
-    codes = [t.failure.status if t.failure else Status.OK for _, _, t in done]
+def _status(table: RunTable, inputs: Inputs, done: Sequence[_Done]) -> xr.Dataset:
+    codes = [d.failure.status if d.failure else Status.OK for d in done]
     messages = [
         failure_message(
-            table.model, t.failure, where=f"run {k} (subject {r.subject}, arm {r.arm})",
-            last_dose=_last_dose(r, t.failure.time if t.failure else 0.0),
+            table.model, d.failure, where=f"run {k} (subject {d.row.subject}, arm {d.row.arm})",
+            last_dose=_last_dose(d.row, d.failure.time if d.failure else 0.0),
         )
-        for k, (r, _, t) in enumerate(done)
+        for k, d in enumerate(done)
     ]  # fmt: skip
     dataset = statuses(codes, messages)
     dataset["seed"] = ("run", np.full(len(done), inputs.seed, dtype=np.int64), {"long_name": "root seed"})
-    dataset["steps"] = ("run", np.array([t.steps for _, _, t in done]), {"long_name": "steps of the solver"})
+    dataset["steps"] = ("run", np.array([d.steps for d in done]), {"long_name": "steps of the solver"})
     return dataset
 
 

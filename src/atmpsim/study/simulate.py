@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import prepare
-from atmpsim.engines.solve import METHODS, Job, solve
+from atmpsim.engines.solve import METHODS, Solution, needed_states, observe, solve
 from atmpsim.engines.start import check_given, initial_leaves
-from atmpsim.engines.trajectory import Status, Tolerances, Trajectory, observe
+from atmpsim.engines.trajectory import Status, Tolerances
 from atmpsim.errors import InputError, ModelError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
 from atmpsim.model.library import load_model
@@ -104,13 +105,13 @@ def simulate(
     chosen = _select(equations, select, where)
     leaves = initial_leaves(equations, given, start=start, where=where)
     count = _batch_size(given, where)
-    jobs = [
-        Job(leaves={name: float(v if v.ndim == 0 else v[k]) for name, v in leaves.items()}, schedule=schedule)
-        for k in range(count or 1)
-    ]
+    ensemble = gather(equations, leaves, count=count or 1, schedules=[schedule])
     limits = tolerances(equations, rtol=rtol, atol=atol, where=where)
-    runs = solve(program, jobs, times=grid, tolerances=limits, method=solver, sample=sample).trajectories
-    dataset = _label(equations, runs, grid, chosen)
+    solution = solve(
+        program, ensemble, times=grid, tolerances=limits, states=needed_states(equations, chosen), method=solver,
+        sample=sample,
+    )  # fmt: skip
+    dataset = _label(equations, solution, grid, chosen)
     return _with_runs(dataset, model, given, single=count is None)
 
 
@@ -252,15 +253,16 @@ def _select(equations: Equations, select: Sequence[str] | None, where: str) -> t
     return chosen
 
 
-def _label(equations: Equations, runs: Sequence[Trajectory], grid: FloatArray, chosen: Sequence[str]) -> xr.Dataset:
+def _label(equations: Equations, solution: Solution, grid: FloatArray, chosen: Sequence[str]) -> xr.Dataset:
     model = equations.model
-    values = observe(equations, runs, times=grid, select=chosen)
+    values = observe(equations, solution, times=grid, select=chosen)
     variables = {name: describe(model, name) for name in chosen}
     dataset = trajectories(values, times=grid, time_units=model.time_unit or UNKNOWN_UNIT, variables=variables)
-    messages = [failure_message(model, run.failure, where=f"run {k}") for k, run in enumerate(runs)]
+    failures = [solution.failures.get(k) for k in range(len(solution.states))]
+    messages = [failure_message(model, failure, where=f"run {k}") for k, failure in enumerate(failures)]
     for message in filter(None, messages):
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-    codes = [run.failure.status if run.failure else Status.OK for run in runs]
+    codes = [failure.status if failure else Status.OK for failure in failures]
     return dataset.merge(statuses(codes, messages))
 
 
