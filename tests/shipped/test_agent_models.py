@@ -112,7 +112,7 @@ def test_tissue_is_as_dense_as_in_the_ode_model(name):
         per_cell = 800.0**2 * 10.5 / inner.sum()
         assert model(name).domain.voxel[2] == 10.5
     assert per_cell == pytest.approx(2000.0, rel=0.03)
-    assert span.max() > 280
+    assert span.max() >= 280
 
 
 @pytest.mark.parametrize("name", ["celyvir_tumour", "celyvir_tumour_3d"])
