@@ -73,7 +73,7 @@ def read_agents(text: str, file: Path, *, compatibility: str = "") -> AgentModel
     words = names.substrates, names.types, [c.name for c in custom]
     behaviours = behaviours_of(*words)
     types = read_distributions(root, types, behaviours)
-    grammar = grammar_of(names, signals_of(*words), behaviours, types)
+    grammar = grammar_of(names, signals_of(*words), behaviours, types, where=file.name)
     texts = {file.name: text}
     rules = read_rules(root, file.parent, grammar, texts)
     cells = read_cells(

@@ -52,11 +52,31 @@ class Grammar:
 
 
 def grammar_of(
-    names: Names, signals: tuple[Signal, ...], behaviours: tuple[Behaviour, ...], types: Sequence[CellType]
-) -> Grammar:
-    """Return the grammar of a model."""
+    names: Names, signals: tuple[Signal, ...], behaviours: tuple[Behaviour, ...], types: Sequence[CellType], *,
+    where: str,
+) -> Grammar:  # fmt: skip
+    """Return the grammar of a model.
+
+    Raises
+    ------
+    ModelError
+        If one of its words has two meanings, because a substrate, type or variable is called like a signal.
+    """
+    for words in (signals, behaviours):
+        _check_meanings(words, where)
     base = type_values(types, behaviours)
     return Grammar(names, signals, behaviours, base, signal_ids(signals), behaviour_ids(behaviours))
+
+
+def _check_meanings(words: Sequence[Signal] | Sequence[Behaviour], where: str) -> None:
+    seen: dict[str, Signal | Behaviour] = {}
+    for word in words:
+        for name in (word.name, *word.synonyms):
+            if seen.setdefault(name, word) is not word:
+                raise ModelError(
+                    where=where, found=f"two meanings of '{name}'", expected="one in the grammar",
+                    remedy="Rename the substrate, cell type or variable that makes the second.",
+                )  # fmt: skip
 
 
 def read_rules(root: Node, folder: Path, grammar: Grammar, texts: dict[str, str]) -> tuple[Rule, ...]:

@@ -72,7 +72,7 @@ def read_steps(root: Node) -> Steps:
 
 def _check_multiple(node: Node, tag: str, step: float, finer: str, fine: float) -> None:
     ratio = step / fine
-    if ratio < 0.5 or abs(ratio - round(ratio)) > 1e-6 * ratio:
+    if ratio < 0.5 or abs(ratio - round(ratio)) > 1e-9 * ratio:
         place = node.child(tag) or node
         raise place.refuse(f"{step:g} min", f"a whole multiple of {finer} ({fine:g} min)")
 

@@ -18,6 +18,7 @@ another has been copied into it. `AgentModel.per_type` turns any number of the t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -321,6 +322,14 @@ class AgentModel:
     extension: Extension = field(default_factory=Extension, repr=False)
     user_parameters: dict[str, float | bool | str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)  # where this model and PhysiCell 1.14 differ
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the files' texts by name, and of the compatibility."""
+        whole = hashlib.sha256(self.compatibility.encode())
+        for name, text in sorted(self.text.items()):
+            whole.update(f"\0{name}\0{text}".encode())
+        return whole.hexdigest()
 
     @property
     def _names(self) -> tuple[list[str], list[str], list[str]]:

@@ -36,6 +36,10 @@ SETTINGS = {
     "doubled type": (('name="T cell" ID', 'name="tumour" ID'), r"second <cell_definition> 'tumour'"),
     "type numbers": (('name="T cell" ID="2"', 'name="T cell" ID="7"'), r"ID='7', expected ID='2'"),
     "comma in a name": (('name="T cell" ID', 'name="T,cell" ID'), r"the name 'T,cell'"),
+    "word of two meanings": (('name="virus"', 'name="pressure"'), r"two meanings of 'pressure'"),
+    "type that names a signal": (
+        ('<cell_definition name="infected tumour"', '<cell_definition name="live cell"'), r"of 'contact with live cell'"
+    ),
     "face": (('ID="ymax"', 'ID="top"'), r"ID='top', expected one of xmin"),
     "parent": (('parent_type="tumour"', 'parent_type="tumor"'), r"parent_type='tumor'.*Did you mean 'tumour'"),
     "parent below": (('parent_type="tumour"', 'parent_type="T cell"'), r"a definition above it"),

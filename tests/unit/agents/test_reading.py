@@ -175,6 +175,15 @@ def test_cells_of_both_layouts(sample):
     assert varying_behaviours(model) == (entry,)
 
 
+def test_digest_changes_with_every_file_and_the_compatibility(sample):
+    digests = {
+        sample().digest, sample(cells="0,0,0,0\n").digest, sample(rules="//\n").digest,
+        sample((">2000<", ">2001<")).digest, sample(compatibility=PHYSICELL).digest,
+    }  # fmt: skip
+    assert len(digests) == 5
+    assert sample().digest in digests
+
+
 def test_number_of_cells_and_seed_are_user_parameters(sample):
     parameters = (
         '<number_of_cells type="int">5</number_of_cells><random_seed type="int">9</random_seed>'

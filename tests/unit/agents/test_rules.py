@@ -70,6 +70,29 @@ def test_unequal_saturations_are_each_reached_alone(sample):
     assert value_of(exact, "apoptosis", virus=1e6) == pytest.approx(0.9)
 
 
+UP = "tumour,oxygen,increases,cycle entry,{},5,2,0\ntumour,virus,increases,cycle entry,{},2,3,0\n"
+DOWN = "tumour,pressure,decreases,cycle entry,{},1,4,0\ntumour,volume,decreases,cycle entry,{},900,2,0"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_responses_stay_between_base_and_saturations_and_modes_agree_on_equal_ones(sample, seed):
+    chance = np.random.default_rng(seed)
+    base = 0.001
+    high, higher, low, lower = chance.uniform(0.001, 0.1, 2).tolist() + chance.uniform(0, 0.001, 2).tolist()
+    signals = dict(zip(("oxygen", "virus", "pressure", "volume"), 10 ** chance.uniform(-3, 3, 4), strict=True))
+    unequal = sample(rules=UP.format(high, higher) + DOWN.format(low, lower))
+    assert min(low, lower) <= value_of(unequal, "cycle entry", **signals) <= max(high, higher)
+    rules = UP.format(high, high) + DOWN.format(low, low)
+    one, other = sample(rules=rules), sample(rules=rules, compatibility=PHYSICELL)
+    assert value_of(one, "cycle entry", **signals) == value_of(other, "cycle entry", **signals)
+    up = (signals["oxygen"] / 5) ** 2 + (signals["virus"] / 2) ** 3
+    down = signals["pressure"] ** 4 + (signals["volume"] / 900) ** 2
+    raised = base + (high - base) * up / (1 + up)
+    assert value_of(one, "cycle entry", **signals) == pytest.approx(
+        raised + (low - raised) * down / (1 + down), rel=1e-12
+    )
+
+
 def test_rules_for_the_dead(sample):
     rules = (
         "tumour,dead,increases,virus export,5,0.5,10,1\ntumour,oxygen,increases,virus export,9,1,2,0\n"
