@@ -14,7 +14,7 @@ import numba
 
 
 def _cache_folder() -> Path:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
     below = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return below / "atmpsim" / f"kernels-{numba.__version__}-{digest}"

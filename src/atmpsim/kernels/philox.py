@@ -20,7 +20,7 @@ _HALF = np.uint64(32)
 _UNIT = 2.0**-53
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _scramble(x0, x1, x2, x3, k0, k1):
     a, b = _MULTIPLIER_0 * x0, _MULTIPLIER_1 * x2
     return (b >> _HALF) ^ x1 ^ k0, b & _LOW, (a >> _HALF) ^ x3 ^ k1, a & _LOW
@@ -40,7 +40,7 @@ def block(c0, c1, c2, c3, k0, k1):
     return x0, x1, x2, x3
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def to_unit(high, low):
     """Return a number in [0, 1) from two words: 53 random bits."""
     return float((high >> uint64(5)) * uint64(67108864) + (low >> uint64(6))) * _UNIT
