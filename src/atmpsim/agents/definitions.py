@@ -46,7 +46,8 @@ def read_definitions(root: Node, reading: Reading) -> tuple[tuple[CellType, ...]
     for position, node in enumerate(nodes):
         is_default = position == 0 or node.attribute("name") == "default"
         start = _inherited(node, made, default, whole=is_default or legacy)
-        made.append(_definition(replace(start, id=position, name=node.attribute("name")), node, custom, reading))
+        start = replace(start, id=position, name=node.attribute("name"))
+        made.append(_definition(start, node, custom, reading, default=is_default and not start.parent))
         if is_default:
             default = made[-1]
     return tuple(_common_deaths(nodes, made, reading)), custom
@@ -94,12 +95,14 @@ def _inactive(default: CellType) -> CellType:
     )  # fmt: skip
 
 
-def _definition(start: CellType, node: Node, custom: Sequence[CustomVariable], reading: Reading) -> CellType:
+def _definition(
+    start: CellType, node: Node, custom: Sequence[CustomVariable], reading: Reading, *, default: bool
+) -> CellType:
     read = replace(start, custom=_custom_values(node, start.custom, custom), distributions=())
     if (part := node.child("phenotype", "cycle")) is not None:
         read = replace(read, cycle=_check_division(part, read_cycle(part, read.cycle, reading), own=read.id))
     if (part := node.child("phenotype", "death")) is not None:
-        apoptosis, necrosis = read_deaths(part, read.apoptosis, read.necrosis)
+        apoptosis, necrosis = read_deaths(part, read.apoptosis, read.necrosis, reading, default=default)
         read = replace(read, apoptosis=apoptosis, necrosis=necrosis)
     if (part := node.child("phenotype", "volume")) is not None:
         read = replace(read, volume=read_volume(part, read.volume))

@@ -20,14 +20,15 @@ class Names:
 
     def substrate(self, node: Node, name: str) -> int:
         """Return the position of a substrate that `node` speaks of."""
-        return _position(node, name, self.substrates, "substrate")
+        return position_of(node, name, self.substrates, "substrate")
 
     def cell_type(self, node: Node, name: str) -> int:
         """Return the position of a cell type that `node` speaks of."""
-        return _position(node, name, self.types, "cell type")
+        return position_of(node, name, self.types, "cell type")
 
 
-def _position(node: Node, name: str, known: Sequence[str], what: str) -> int:
+def position_of(node: Node, name: str, known: Sequence[str], what: str) -> int:
+    """Return the position of a name among the known ones; `what` is a word for them."""
     if name not in known:
         raise node.refuse(f"the {what} '{name}'", one_of(known), did_you_mean(name, known))
     return known.index(name)
@@ -64,7 +65,7 @@ def _unique(nodes: Sequence[Node]) -> tuple[str, ...]:
             raise node.refuse(f"a second <{node.tag}> '{name}'", "different names",
                               f"The first is in line {seen[name].line}.")  # fmt: skip
         if name != name.strip() or "," in name:
-            raise node.refuse(f"the name '{name}'", "a name without comma and without blanks at its ends",
+            raise node.refuse(f"the {what} '{name}'", "a name without comma and without blanks at its ends",
                               "Rules and cells are comma-separated files.")  # fmt: skip
         seen[name] = node
     return tuple(seen)

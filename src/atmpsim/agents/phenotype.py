@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from atmpsim.agents.cycles import CYCLE_MODELS, LIVE, CycleModel
-from atmpsim.agents.names import Names
+from atmpsim.agents.names import Names, position_of
 from atmpsim.agents.spec import (
     PHYSICELL,
     Cycle,
@@ -22,6 +22,15 @@ from atmpsim.agents.spec import (
 from atmpsim.agents.tree import Node
 from atmpsim.errors import one_of
 
+_DEATH_ELEMENTS = {
+    "unlysed_fluid_rate": "unlysed_fluid_change_rate", "lysed_fluid_rate": "lysed_fluid_change_rate",
+    "cytoplasmic_rate": "cytoplasmic_biomass_change_rate", "nuclear_rate": "nuclear_biomass_change_rate",
+    "calcification_rate": "calcification_rate", "relative_rupture_volume": "relative_rupture_volume",
+}  # fmt: skip
+_LEFT_OUT_IN_DEATH: dict[str, Any] = {
+    "unlysed_fluid_rate": 3 / 60, "lysed_fluid_rate": 0.05 / 60, "cytoplasmic_rate": 1 / 60,
+    "nuclear_rate": 0.35 / 60, "calcification_rate": 0.0, "relative_rupture_volume": 2.0,
+}  # fmt: skip
 _DEAD_PREY = {
     "phagocytose_apoptotic": "apoptotic_phagocytosis_rate", "phagocytose_necrotic": "necrotic_phagocytosis_rate",
     "phagocytose_other_dead": "other_dead_phagocytosis_rate",
@@ -52,11 +61,17 @@ def fill(node: Node, part, fields: dict[str, str]):
     return replace(part, **given)
 
 
-def by_name(nodes: Sequence[Node], values: Sequence[float], find, *, attribute: str = "name") -> tuple[float, ...]:
-    """Return values with those replaced that the nodes name; `find(node, name)` gives the position."""
+def by_name(
+    nodes: Sequence[Node], values: Sequence[float], known: Sequence[str], reading: Reading, *, attribute: str = "name"
+) -> tuple[float, ...]:
+    """Return values with those replaced that the nodes name; PhysiCell passes over names it does not know."""
     changed, seen = list(values), set()
     for node in nodes:
-        position = find(node, node.attribute(attribute))
+        name = node.attribute(attribute)
+        if reading.exact and name not in known:
+            reading.notes.append(f"{node.where}: '{name}' is not in this model and is passed over")
+            continue
+        position = position_of(node, name, known, "substrate" if attribute == "substrate" else "cell type")
         if position in seen:
             raise node.refuse(f"a second <{node.tag}> for '{node.attributes[attribute]}'", "one")
         seen.add(position)
@@ -122,14 +137,19 @@ def _fixed(node: Node) -> bool:
 
 
 def _asymmetric(node: Node, cycle: Cycle, reading: Reading) -> Cycle:
-    nodes = node.all("asymmetric_division_probability")
+    nodes, types = node.all("asymmetric_division_probability"), reading.names.types
     return replace(
-        cycle, asymmetric=True, asymmetric_division=by_name(nodes, cycle.asymmetric_division, reading.names.cell_type)
+        cycle, asymmetric=True, asymmetric_division=by_name(nodes, cycle.asymmetric_division, types, reading)
     )
 
 
-def read_deaths(node: Node, apoptosis: Death, necrosis: Death) -> tuple[Death, Death]:
-    """Return how cells of a type undergo apoptosis and necrosis."""
+def read_deaths(
+    node: Node, apoptosis: Death, necrosis: Death, reading: Reading, *, default: bool
+) -> tuple[Death, Death]:
+    """Return how cells of a type undergo apoptosis and necrosis.
+
+    PhysiCell fills what the default type leaves out, in both, with numbers of its own: so does `compatibility`.
+    """
     found = {"apoptosis": apoptosis, "necrosis": necrosis}
     seen: set[str] = set()
     for model in node.all("model"):
@@ -140,7 +160,14 @@ def read_deaths(node: Node, apoptosis: Death, necrosis: Death) -> tuple[Death, D
         if way in seen:
             raise model.refuse(f"a second {way}", "one")
         seen.add(way)
-        found[way] = _death(model, found[way])
+        start = found[way]
+        if default and reading.exact:
+            start = replace(start, **_LEFT_OUT_IN_DEATH)
+        found[way] = _death(model, start)
+        lost = set(_DEATH_ELEMENTS.values()) - {c.tag for part in model.all("parameters") for c in part.children}
+        if default and lost and way == "necrosis" and not reading.exact:
+            reading.notes.append(f"{model.where}: {', '.join(sorted(lost))} of necrosis are the usual ones; "
+                                 "PhysiCell takes those of apoptosis")  # fmt: skip
     return found["apoptosis"], found["necrosis"]
 
 
@@ -151,11 +178,7 @@ def _death(node: Node, inherited: Death) -> Death:
     parameters = node.child("parameters")
     if parameters is None:
         return death
-    return fill(parameters, death, {
-        "unlysed_fluid_rate": "unlysed_fluid_change_rate", "lysed_fluid_rate": "lysed_fluid_change_rate",
-        "cytoplasmic_rate": "cytoplasmic_biomass_change_rate", "nuclear_rate": "nuclear_biomass_change_rate",
-        "calcification_rate": "calcification_rate", "relative_rupture_volume": "relative_rupture_volume",
-    })  # fmt: skip
+    return fill(parameters, death, _DEATH_ELEMENTS)
 
 
 def read_volume(node: Node, inherited: Volume) -> Volume:
@@ -183,7 +206,7 @@ def read_mechanics(node: Node, inherited: Mechanics, reading: Reading, *, radius
         "detachment_rate": "detachment_rate", "max_attachments": "maximum_number_of_attachments",
     })  # fmt: skip
     affinities = node.all("cell_adhesion_affinities", "cell_adhesion_affinity")
-    mechanics = replace(mechanics, affinities=by_name(affinities, mechanics.affinities, reading.names.cell_type))
+    mechanics = replace(mechanics, affinities=by_name(affinities, mechanics.affinities, reading.names.types, reading))
     for tag, unit in (("set_relative_equilibrium_distance", 1.0), ("set_absolute_equilibrium_distance", radius)):
         distance = node.child("options", tag)
         if distance is not None and distance.switched_on():
@@ -215,7 +238,7 @@ def read_motility(node: Node, inherited: Motility, reading: Reading) -> Motility
         motility = _chemotaxis(simple, motility, reading)
     if advanced is not None:
         nodes = advanced.all("chemotactic_sensitivities", "chemotactic_sensitivity")
-        values = by_name(nodes, motility.sensitivities, reading.names.substrate, attribute="substrate")
+        values = by_name(nodes, motility.sensitivities, reading.names.substrates, reading, attribute="substrate")
         motility = replace(
             motility, sensitivities=values, advanced=advanced.flag("enabled", default=motility.advanced),
             normalise_gradients=advanced.flag("normalize_each_gradient", default=motility.normalise_gradients),
@@ -260,13 +283,13 @@ def read_interactions(node: Node, inherited: Interactions, reading: Reading) -> 
             start, phagocytose_apoptotic=rate, phagocytose_necrotic=rate, phagocytose_other_dead=rate
         )  # fmt: skip
     start = fill(node, start, _DEAD_PREY | _ATTACK)
-    find = reading.names.cell_type
+    types = reading.names.types
     live = node.all("live_phagocytosis_rates", "phagocytosis_rate")
     return replace(
         start,
-        phagocytose_live=by_name(live, start.phagocytose_live, find),
-        attack=by_name(node.all("attack_rates", "attack_rate"), start.attack, find),
-        fuse=by_name(node.all("fusion_rates", "fusion_rate"), start.fuse, find),
+        phagocytose_live=by_name(live, start.phagocytose_live, types, reading),
+        attack=by_name(node.all("attack_rates", "attack_rate"), start.attack, types, reading),
+        fuse=by_name(node.all("fusion_rates", "fusion_rate"), start.fuse, types, reading),
     )
 
 
@@ -293,7 +316,7 @@ def _left_out(node: Node, inherited: Interactions, reading: Reading) -> Interact
 def read_transformations(node: Node, inherited: Sequence[float], reading: Reading, *, own: int) -> tuple[float, ...]:
     """Return the rates at which cells of a type become others; a rate into the own type is refused."""
     nodes = node.all("transformation_rates", "transformation_rate")
-    rates = by_name(nodes, inherited, reading.names.cell_type)
+    rates = by_name(nodes, inherited, reading.names.types, reading)
     if rates[own] > 0:
         place = next(n for n in nodes if n.attributes["name"] == reading.names.types[own])
         raise place.refuse(f"a rate of {rates[own]:g} into the own type", "0", "Name another type.")

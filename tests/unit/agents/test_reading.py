@@ -150,6 +150,25 @@ def test_death_phases_belong_to_a_type_here_and_to_all_in_physicell(sample):
     assert any("phases of apoptosis" in note for note in warnings(written))
 
 
+NECROSIS_ALONE = ("</death>", '<model code="101" name="necrosis"><death_rate>0.1</death_rate></model></death>')
+
+
+def test_death_parameters_that_the_default_type_leaves_out(sample):
+    written, exact = sample(NECROSIS_ALONE), sample(NECROSIS_ALONE, compatibility=PHYSICELL)
+    assert written.cell_types[0].necrosis.unlysed_fluid_rate == NECROSIS.unlysed_fluid_rate
+    assert any("of necrosis are the usual ones" in note for note in warnings(written))
+    assert exact.cell_types[0].necrosis.unlysed_fluid_rate == APOPTOSIS.unlysed_fluid_rate
+    assert exact.cell_types[0].necrosis.calcification_rate == 0
+    assert exact.cell_types[2].necrosis == exact.cell_types[0].necrosis  # inherited
+
+
+def test_physicell_passes_over_types_it_does_not_know(sample):
+    change = ('<attack_rate name="T cell"', '<attack_rate name="default"')
+    exact = sample(change, compatibility=PHYSICELL)
+    assert exact.cell_types[0].interactions.attack == (0, 0, 0)
+    assert any("'default' is not in this model" in note for note in exact.notes)
+
+
 def test_equilibrium_distance_balances_adhesion_and_repulsion(sample):
     option = (
         '<options><set_relative_equilibrium_distance enabled="true">1.8</set_relative_equilibrium_distance></options>'
