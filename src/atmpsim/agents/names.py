@@ -65,7 +65,7 @@ def _unique(nodes: Sequence[Node]) -> tuple[str, ...]:
             raise node.refuse(f"a second <{node.tag}> '{name}'", "different names",
                               f"The first is in line {seen[name].line}.")  # fmt: skip
         if name != name.strip() or "," in name:
-            raise node.refuse(f"the {what} '{name}'", "a name without comma and without blanks at its ends",
+            raise node.refuse(f"the name '{name}'", "a name without comma and without blanks at its ends",
                               "Rules and cells are comma-separated files.")  # fmt: skip
         seen[name] = node
     return tuple(seen)
