@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
+from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import prepare
-from atmpsim.engines.solve import METHODS, Job, solve
+from atmpsim.engines.solve import METHODS, observe, solve
 from atmpsim.engines.start import initial_leaves
-from atmpsim.engines.trajectory import observe
 from atmpsim.model.antimony import read_antimony
 from atmpsim.scenario.dosing import Dose, expand
 from atmpsim.study.run import run
@@ -327,14 +327,12 @@ def simulated(case, name, times, sample, solver):
         return {k: made[k].values for k in model(name).species}
     program = prepare(model(name), fixed=case.initial)
     leaves = initial_leaves(program.equations, case.initial, start=case.start, where="")
-    job = Job(
-        leaves={k: float(v) for k, v in leaves.items()},
-        schedule=expand(case.doses, start=case.start, end=case.end, where="here", resets=case.resets),
-    )
+    schedule = expand(case.doses, start=case.start, end=case.end, where="here", resets=case.resets)
+    ensemble = gather(program.equations, leaves, count=1, schedules=[schedule])
     limits = tolerances(program.equations, rtol=RTOL, atol=None, where="here")
-    solved = solve(program, [job], times=times, tolerances=limits, sample=sample, method=solver)
-    assert solved.trajectories[0].failure is None
-    observed = observe(program.equations, solved.trajectories, times=times, select=tuple(model(name).species))
+    solution = solve(program, ensemble, times=times, tolerances=limits, sample=sample, method=solver)
+    assert not solution.failures
+    observed = observe(program.equations, solution, times=times, select=tuple(model(name).species))
     return {name: values[0] for name, values in observed.items()}
 
 

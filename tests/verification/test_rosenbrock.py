@@ -10,8 +10,9 @@ from scipy.linalg import expm
 
 from atmpsim.compile.batch import Batch, compile_batch
 from atmpsim.engines.batch import integrate_batch
+from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import prepare
-from atmpsim.engines.solve import Job, solve
+from atmpsim.engines.solve import solve
 from atmpsim.engines.start import initial_leaves
 from atmpsim.engines.trajectory import Tolerances
 from atmpsim.kernels import rodas5p
@@ -50,7 +51,8 @@ def attempt_once(batch: Batch, state: np.ndarray, constants: np.ndarray, time: f
     rows = memory[offset : offset + batch.layout.rows * batch.width].reshape(-1, batch.width)
     layout = batch.layout
     rows[layout.time], rows[layout.step], rows[layout.rtol] = time, step, 1.0
-    rows[layout.atol : layout.atol + state.size] = 1.0
+    rows[layout.stop], rows[layout.sample_at], rows[layout.limit] = np.inf, np.inf, np.inf
+    rows[layout.atol : layout.state] = 1.0
     rows[layout.state : layout.state + state.size] = state[:, None]
     rows[layout.constants : layout.constants + constants.size] = constants[:, None]
     for address in (batch.code.first_slope, batch.code.attempt):
@@ -137,19 +139,19 @@ def batch_of(width: int, *, order: slice, threads: int) -> np.ndarray:
     forced = model(FORCED.replace("-0.5", "-k*0.5") + "z' = piecewise(1, time > 3.3, 0) - z; z = 0;")
     program = prepare(forced)
     rng = np.random.default_rng(5)
-    base = {k: float(v) for k, v in initial_leaves(program.equations, {}, start=0.0, where="t").items()}
-    leaves = [{**base, "x": float(x), "k": float(k)} for x, k in rng.uniform(0.5, 2.0, (300, 2))][order]
+    drawn = rng.uniform(0.5, 2.0, (300, 2))[order]
+    leaves = {**initial_leaves(program.equations, {}, start=0.0, where="t"), "x": drawn[:, 0], "k": drawn[:, 1]}
     schedule = expand(
         [Dose(into="x", amount=1.0, time=1.0, every=2.0, count=3), Dose(into="y", amount=2.0, time=0.5, duration=1.5)],
         start=0.0, end=8.0, where="t",
     )  # fmt: skip
-    trajectories, failed = integrate_batch(
-        program.equations, compile_batch(program.equations, width=width), leaves=leaves,
-        schedules=[schedule] * len(leaves), times=np.linspace(0, 8, 17),
-        tolerances=Tolerances(rtol=1e-5, atol=np.full(3, 1e-9)), threads=threads,
+    states, status, _ = integrate_batch(
+        program.equations, compile_batch(program.equations, width=width),
+        ensemble=gather(program.equations, leaves, count=300, schedules=[schedule]), times=np.linspace(0, 8, 17),
+        kept=np.arange(3), tolerances=Tolerances(rtol=1e-5, atol=np.full(3, 1e-9)), threads=threads,
     )  # fmt: skip
-    assert not failed
-    return np.stack([t.states for t in trajectories])[order]
+    assert not status.any()
+    return states[order]
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 8, 16])
@@ -173,12 +175,37 @@ def test_doses_and_switches_as_by_lsoda() -> None:
 
 def test_what_fails_is_run_again_by_lsoda_and_counted() -> None:
     program = prepare(model("x' = -1e5*(x - cos(time)); x = 3;"))
-    leaves = {k: float(v) for k, v in initial_leaves(program.equations, {}, start=0.0, where="t").items()}
-    job = Job(leaves=leaves, schedule=expand([], start=0.0, end=10.0, where="t"))
+    leaves = initial_leaves(program.equations, {}, start=0.0, where="t")
+    schedule = expand([], start=0.0, end=10.0, where="t")
+    ensemble = gather(program.equations, leaves, count=1, schedules=[schedule])
     few = Tolerances(rtol=1e-9, atol=np.array([1e-12]), max_steps=3)
-    solved = solve(program, [job], times=np.array([1.0]), tolerances=few)
-    assert solved.fallbacks == (0,)
-    assert solved.trajectories[0].failure is not None  # LSODA has the same limit of steps
+    solution = solve(program, ensemble, times=np.array([1.0]), tolerances=few)
+    assert solution.retries == solution.fallbacks == (0,)
+    assert solution.failures[0].time < 10.0  # LSODA has the same limit of steps
+
+
+def test_what_fails_has_a_second_try_at_a_hundredth_of_the_tolerance(monkeypatch) -> None:
+    program = prepare(model("x' = -k*x; x = 1; k = 1;"))
+    leaves = initial_leaves(program.equations, {"k": np.array([1.0, 2.0, 3.0])}, start=0.0, where="t")
+    schedule = expand([], start=0.0, end=1.0, where="t")
+    ensemble = gather(program.equations, leaves, count=3, schedules=[schedule])
+    tried = []
+
+    def failing_at_first(equations, batch, *, ensemble, tolerances, **more):
+        samples, status, counts = integrate_batch(equations, batch, ensemble=ensemble, tolerances=tolerances, **more)
+        tried.append((ensemble.constants[:, 0].tolist(), tolerances.rtol, tolerances.atol[0]))
+        if len(tried) == 1:
+            samples[1], status[1] = np.nan, 3
+        return samples, status, counts
+
+    monkeypatch.setattr("atmpsim.engines.batch.integrate_batch", failing_at_first)
+    limits = Tolerances(rtol=1e-4, atol=np.array([1e-8]))
+    solution = solve(program, ensemble, times=np.array([1.0]), tolerances=limits)
+    assert [constants for constants, _, _ in tried] == [[1.0, 2.0, 3.0], [2.0]]
+    np.testing.assert_allclose([limit for _, *limit in tried], [[1e-4, 1e-8], [1e-6, 1e-10]], rtol=1e-12)
+    assert solution.retries == (1,)
+    assert solution.fallbacks == ()
+    np.testing.assert_allclose(solution.states[:, 0, 0], np.exp([-1.0, -2.0, -3.0]), rtol=1e-4)
 
 
 def test_explosion_is_a_failure_with_a_name() -> None:

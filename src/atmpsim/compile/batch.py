@@ -17,7 +17,7 @@ from atmpsim.compile.lanes import UNSUPPORTED, Emitter, Layout, plan_layout
 from atmpsim.compile.llvm import compile_object, load_object
 from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
-from atmpsim.kernels.rosenbrock import Code, Rows
+from atmpsim.kernels.arguments import Code, Rows
 from atmpsim.model.equations import Equations
 
 _KIND = "objects"

@@ -34,11 +34,12 @@ UNSUPPORTED = ("rem", "asinh", "acosh", "atanh")
 class Layout:
     """The first row of each part of the workspace, and the number of rows.
 
-    One row each: `time` and `step` (of the next attempt), `stop` (where the lane must stop) and `sample_at` (its
-    next sample), `rtol`, `resolution` (times closer than this are one), `limit` and `attempts`, `rejected` and
-    `accept` (1 or 0: the last attempt), `reached` and `next_step` (what `commit` makes of time and step), `error`
-    (mean square), `growth`, `theta` (where in the step `sample` looks), `clock` (time of a stage) and `attention`
-    (its first number is the bit mask of the lanes that the driver must look at). `atol` is packed: one number a state.
+    One row each: `time` and `step` of the next attempt; `stop`, where the lane must stop, and `sample_at`, its next
+    sample; `rtol`; `resolution` (times closer than this are one); `limit` and `attempts`; `rejected` and `accept`
+    (1 or 0: the last attempt); `starting` (1 while the step is far too short); `reached` and `next_step`, which
+    `commit` makes time and step; `error` (mean square) and `growth`; `theta`, where in the step `sample` looks;
+    `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the driver must look
+    at. `atol` is packed: one number a state.
     """
 
     time: int
@@ -50,6 +51,7 @@ class Layout:
     limit: int
     attempts: int
     rejected: int
+    starting: int
     accept: int
     reached: int
     next_step: int

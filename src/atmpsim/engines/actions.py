@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atmpsim.engines.timing import one_time, switch_times, switch_values
-from atmpsim.kernels.rosenbrock import ADD_TO_STATE, RESET, SET_CONSTANT, SET_INFLOW, Actions
+from atmpsim.kernels.arguments import ADD_TO_STATE, RESET, SET_CONSTANT, SET_INFLOW, Actions
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import TIME
 from atmpsim.scenario.dosing import Schedule

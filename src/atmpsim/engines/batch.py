@@ -6,20 +6,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atmpsim.compile.batch import Batch
+from atmpsim.compile.driver import load_driver
 from atmpsim.engines.actions import Action, plan_actions, table
-from atmpsim.engines.ensemble import Ensemble, FloatArray
+from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances
-from atmpsim.kernels.rosenbrock import Actions, Limits, Scratch, advance
+from atmpsim.kernels.arguments import Actions, Limits, Scratch, flatten
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER
 
 CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
-IntArray = NDArray[np.int64]
 
 
 def integrate_batch(
@@ -51,11 +50,15 @@ def integrate_batch(
         resolution((schedule.start, schedule.end)),
     )  # fmt: skip
 
+    driver = load_driver()
+
     def work(begin: int) -> None:
-        advance(
-            batch.code, batch.rows, actions, limits, _scratch(batch), ensemble.initial, ensemble.constants, times, kept,
-            samples, status, counts, begin, min(begin + CHUNK, count),
+        scratch, end = _scratch(batch), min(begin + CHUNK, count)
+        arguments = flatten(
+            batch.code, batch.rows, actions, limits, scratch, ensemble.initial, ensemble.constants, times, kept,
+            samples, status, counts, begin, end,
         )  # fmt: skip
+        driver(arguments.ctypes.data)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         list(pool.map(work, range(0, count, CHUNK)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from atmpsim.engines.ensemble import Ensemble, FloatArray
+from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.program import Program
 from atmpsim.engines.trajectory import Failure, Tolerances, Trajectory
 from atmpsim.model.equations import Equations
@@ -16,6 +16,7 @@ from atmpsim.model.graph import TIME, symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER
 
 METHODS = ("rosenbrock", "lsoda")
+_RETRY = 0.01  # tolerance of a second try, of the first
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,14 +24,16 @@ class Solution:
     """The trajectories of an ensemble.
 
     `states` (trajectory, time, state) of the states called `names`, `constants` (trajectory, time, constant), and
-    `steps` (trajectory,); NaN from a failure on. `fallbacks` are those that LSODA had to run again.
+    `steps` (trajectory,); NaN from a failure on. `retries` are those that had to run again at a tighter
+    tolerance, `fallbacks` those of them that LSODA had to run in the end.
     """
 
     names: tuple[str, ...]
     states: FloatArray
     constants: FloatArray
-    steps: np.ndarray
+    steps: IntArray
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    retries: tuple[int, ...] = ()
     fallbacks: tuple[int, ...] = ()
 
 
@@ -52,8 +55,8 @@ def solve(
     states
         The states to keep (see `needed_states`); all by default.
     method
-        `rosenbrock` runs side by side what the model allows, and falls back to LSODA for what fails; `lsoda` runs
-        everything by LSODA, one after the other.
+        `rosenbrock` runs side by side what the model allows; what fails gets a second try at a hundredth of the
+        tolerance, and then falls back to LSODA. `lsoda` runs everything by LSODA, one after the other.
     threads
         For `rosenbrock`; results do not depend on it. All cores by default.
     """
@@ -75,18 +78,33 @@ def solve(
         return _from_trajectories([scalar(k) for k in range(ensemble.size)], names, kept)
     from atmpsim.engines.batch import integrate_batch  # compiles the kernels
 
-    found, status, steps = integrate_batch(
-        program.equations, program.batch, ensemble=ensemble, times=times, kept=np.array(kept, dtype=np.int64),
-        tolerances=tolerances, sample=sample, threads=threads,
-    )  # fmt: skip
+    def lanes(part: Ensemble, limits: Tolerances) -> tuple[FloatArray, IntArray, IntArray]:
+        return integrate_batch(
+            program.equations, program.batch, ensemble=part, times=times, kept=np.array(kept, dtype=np.int64),
+            tolerances=limits, sample=sample, threads=threads,
+        )  # fmt: skip
+
+    found, status, steps = lanes(ensemble, tolerances)
+    retries = np.flatnonzero(status)
+    if retries.size:
+        # near 0 an error of the tolerance may cross into where the model has no solution; a smaller one need not
+        found[retries], status[retries], steps[retries] = lanes(ensemble.take(retries), _tighter(tolerances))
     again = {int(k): scalar(int(k)) for k in np.flatnonzero(status)}
     for k, trajectory in again.items():
         found[k], steps[k] = trajectory.states[:, kept], trajectory.steps
-    constants = np.broadcast_to(ensemble.constants[:, None, :], (*found.shape[:2], ensemble.constants.shape[1]))
-    failures = {k: t.failure for k, t in again.items() if t.failure is not None}
     return Solution(
-        names=names, states=found, constants=constants, steps=steps, failures=failures, fallbacks=tuple(again)
+        names=names,
+        states=found,
+        constants=np.broadcast_to(ensemble.constants[:, None, :], (*found.shape[:2], ensemble.constants.shape[1])),
+        steps=steps,
+        failures={k: t.failure for k, t in again.items() if t.failure is not None},
+        retries=tuple(retries.tolist()),
+        fallbacks=tuple(again),
     )
+
+
+def _tighter(tolerances: Tolerances) -> Tolerances:
+    return replace(tolerances, rtol=_RETRY * tolerances.rtol, atol=_RETRY * tolerances.atol)
 
 
 def _from_trajectories(done: Sequence[Trajectory], names: tuple[str, ...], kept: Sequence[int]) -> Solution:

@@ -1,4 +1,4 @@
-"""Call machine code by its address from compiled Python."""
+"""Addresses in compiled Python: call machine code, reach arrays."""
 
 from __future__ import annotations
 
@@ -18,5 +18,28 @@ def call_address(typing_context: Any, address: Any, argument: Any) -> Any:
         pointer = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
         builder.call(builder.inttoptr(values[0], pointer), [values[1]])
         return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def to_pointer(typing_context: Any, address: Any, kind: Any) -> Any:
+    """Return the integer `address` as a pointer to numbers of a type."""
+    pointer = types.CPointer(kind.dtype)
+    signature = pointer(address, kind)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], context.get_value_type(pointer))
+
+    return signature, generate
+
+
+@intrinsic
+def bits_to_float(typing_context: Any, bits: Any) -> Any:
+    """Return the float64 whose bits an integer holds."""
+    signature = types.float64(bits)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(values[0], ir.DoubleType())
 
     return signature, generate

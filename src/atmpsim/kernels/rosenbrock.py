@@ -7,94 +7,22 @@ lane's numbers never depend on what the other lanes hold.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from atmpsim.kernels.arguments import (
+    ADD_TO_STATE,
+    NOT_FINITE,
+    OK,
+    SET_CONSTANT,
+    SET_INFLOW,
+    STEP_LIMIT,
+    STEP_UNDERFLOW,
+)
 from atmpsim.kernels.call import call_address
 
-OK, NOT_FINITE, STEP_LIMIT, STEP_UNDERFLOW = 0, 1, 2, 3
-ADD_TO_STATE, SET_CONSTANT, SET_INFLOW, RESET = 0, 1, 2, 3
 
-
-class Code(NamedTuple):
-    """Addresses of `attempt`, `first_slope`, `sample` and `commit`."""
-
-    attempt: int
-    first_slope: int
-    sample: int
-    commit: int
-
-
-class Rows(NamedTuple):
-    """First rows of the workspace's parts (see `compile.lanes.Layout`), and the width."""
-
-    time: int
-    step: int
-    stop: int
-    sample_at: int
-    rtol: int
-    resolution: int
-    limit: int
-    attempts: int
-    rejected: int
-    accept: int
-    reached: int
-    error: int
-    theta: int
-    attention: int
-    atol: int
-    state: int
-    trial: int
-    inflow: int
-    stages: int
-    sampled: int
-    constants: int
-    width: int
-
-
-class Actions(NamedTuple):
-    """What happens at stops: plan p owns entries first[p] to first[p + 1], sorted by time.
-
-    `kind` is one of ADD_TO_STATE, SET_CONSTANT, SET_INFLOW (to `value`) and RESET; `target` a state or constant.
-    `plan` gives the plan of each trajectory.
-    """
-
-    plan: NDArray[np.int64]
-    first: NDArray[np.int64]
-    time: NDArray[np.float64]
-    kind: NDArray[np.int64]
-    target: NDArray[np.int64]
-    value: NDArray[np.float64]
-
-
-class Limits(NamedTuple):
-    """Tolerances, the span of time, the most attempts of one trajectory, and the side samples at a stop show.
-
-    Times closer than `resolution` are one time: 0.1 * 3 is not 0.3 in binary numbers, yet means it.
-    """
-
-    rtol: float
-    atol: NDArray[np.float64]
-    start: float
-    end: float
-    attempts: int
-    sample_after: bool
-    resolution: float
-
-
-class Scratch(NamedTuple):
-    """Memory of one call: the workspace (rows of W float64, aligned to the vector) and three numbers a lane."""
-
-    workspace: NDArray[np.float64]
-    who: NDArray[np.int64]
-    sampled: NDArray[np.int64]
-    acted: NDArray[np.int64]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def advance(code, rows, actions, limits, scratch, initial, constants, times, kept, samples, status, counts, begin, end):
     """Advance trajectories `begin` to `end`.
 
@@ -171,6 +99,7 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                     ws[rows.stop * width + lane] = stop
                     ws[rows.sample_at * width + lane] = times[sampled[lane]] if sampled[lane] < times.size else np.inf
                     ws[rows.rejected * width + lane] = 0.0
+                    ws[rows.starting * width + lane] = 1.0
                     ws[rows.step * width + lane] = _first_step(ws, rows, lane, size, limits)
         call_address(code.attempt, base)
         attention = int(ws[rows.attention * width]) & active
@@ -221,7 +150,7 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
         call_address(code.commit, base)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _load(ws, rows, lane, initial, constants, k):
     width = rows.width
     for i in range(initial.shape[1]):
@@ -231,7 +160,7 @@ def _load(ws, rows, lane, initial, constants, k):
         ws[(rows.constants + j) * width + lane] = constants[k, j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _idle(ws, rows, lane):
     """Let a lane without a trajectory idle: it asks for nothing."""
     ws[rows.stop * rows.width + lane] = np.inf
@@ -240,7 +169,7 @@ def _idle(ws, rows, lane):
     ws[rows.attempts * rows.width + lane] = 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _act(ws, rows, actions, lane, k, done, time, initial, constants):
     """Carry out the actions of trajectory k up to a time; return the number of those done."""
     width, last = rows.width, actions.first[actions.plan[k] + 1]
@@ -259,7 +188,7 @@ def _act(ws, rows, actions, lane, k, done, time, initial, constants):
     return done
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _sample_here(ws, row, width, lane, samples, k, times, kept, done, time):
     """Write rows from `row` on into the samples up to this time; return the number of those done."""
     while done < times.size and times[done] <= time:
@@ -268,13 +197,13 @@ def _sample_here(ws, row, width, lane, samples, k, times, kept, done, time):
     return done
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _write(ws, row, width, lane, samples, k, o, kept):
     for j in range(kept.size):
         samples[k, o, j] = ws[(row + kept[j]) * width + lane]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always")
 def _first_step(ws, rows, lane, size, limits):
     """Return a first step from the sizes of state and slope (Hairer, Norsett, Wanner 1993, section II.4)."""
     width = rows.width

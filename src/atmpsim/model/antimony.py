@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from importlib.metadata import version
 
-from atmpsim import cache
 from atmpsim.errors import ModelError
 from atmpsim.model.border import check_antimony
 from atmpsim.model.sbml import read_sbml
@@ -13,7 +11,6 @@ from atmpsim.model.spec import Model
 
 # libantimony keeps its modules in global state
 _LOCK = threading.Lock()
-_KIND = "sbml"
 
 
 def read_antimony(text: str, *, where: str, path: str = "") -> Model:
@@ -25,12 +22,7 @@ def read_antimony(text: str, *, where: str, path: str = "") -> Model:
         If the text is hostile, is not valid Antimony, or uses what is not supported yet.
     """
     check_antimony(text, where=where)
-    name = cache.key(version("antimony"), text)
-    stored = cache.load(_KIND, name)
-    sbml = stored.decode() if stored is not None else _to_sbml(text, where)
-    if stored is None:
-        cache.store(_KIND, name, sbml.encode())
-    return read_sbml(sbml, where=where, path=path, source=text)
+    return read_sbml(_to_sbml(text, where), where=where, path=path, source=text)
 
 
 def _to_sbml(text: str, where: str) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import pickle
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
+from atmpsim import cache
 from atmpsim.errors import ModelError, did_you_mean
-from atmpsim.model.balance import check_balance
 from atmpsim.model.border import check_xml, read_text
 from atmpsim.model.spec import Model
 from atmpsim.resources import shipped_models
 
 _ANTIMONY = (".ant", ".txt", ".antimony")
 _XML = (".xml", ".sbml")
+_KIND = "models"
+_EXTERNAL = "externalModelDefinition"
 
 
 def find_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> Path:
@@ -55,13 +61,43 @@ def load_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> M
     """
     path = find_model(name, beside=beside)
     text = read_text(path)
-    model = read_model(text, where=path.name, path=str(path), suffix=path.suffix.lower())
-    check_balance(model, where=path.name)
-    return model
+    return read_model(text, where=path.name, path=str(path), suffix=path.suffix.lower())
 
 
 def read_model(text: str, *, where: str, path: str, suffix: str) -> Model:
-    """Return the model of a text whose file name ends in `suffix`."""
+    """Return the model of a text whose file name ends in `suffix`, its units balanced.
+
+    It comes from the cache on disk where it is there.
+    The cache holds pickles: its folder is the user's own, and holds machine code that is trusted alike.
+    """
+    if _EXTERNAL in text:  # what such a model is does not stand in its text alone
+        return _checked(text, where=where, path=path, suffix=suffix)
+    name = cache.key(_fingerprint(), suffix, text)
+    stored = cache.load(_KIND, name)
+    if stored is not None:
+        return replace(pickle.loads(stored), path=path)
+    model = _checked(text, where=where, path=path, suffix=suffix)
+    cache.store(_KIND, name, pickle.dumps(model))
+    return model
+
+
+@functools.cache
+def _fingerprint() -> str:
+    """Return the digest of what reads a model: our own sources, and the versions of the libraries."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    versions = [version(package) for package in ("antimony", "python-libsbml", "atmpsim")]
+    return cache.key(*versions, *(p.read_text(encoding="utf-8") for p in sources))
+
+
+def _checked(text: str, *, where: str, path: str, suffix: str) -> Model:
+    from atmpsim.model.balance import check_balance
+
+    model = _read(text, where=where, path=path, suffix=suffix)
+    check_balance(model, where=where)
+    return model
+
+
+def _read(text: str, *, where: str, path: str, suffix: str) -> Model:
     if suffix in _XML:
         return _read_xml(text, where=where, path=path)
     if suffix in _ANTIMONY:

@@ -29,7 +29,7 @@ DPI = 150
 
 _MARGIN = 0.14
 _FORMATS: dict[str, dict[str, Any]] = {
-    ".png": {"metadata": {"Software": None}},
+    ".png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 4}},
     ".svg": {"metadata": {"Date": None, "Creator": None}},
     ".pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean
-from atmpsim.model.balance import check_balance
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
@@ -75,7 +74,6 @@ def expand_runs(inputs: Inputs) -> RunTable:
     scenario = check_schema(inputs.raw, where=where)
     suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
-    check_balance(model, where=inputs.model_file)
     equations = write_equations(model)
     if not (model.species or model.parameters):
         raise ModelError(where=inputs.model_file, found="a model without species and parameters",

@@ -1,0 +1,74 @@
+"""What one core of this machine can do at most, and how much of it a model's machine code asks for."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+
+from atmpsim.compile.attempt import AttemptWriter
+from atmpsim.compile.lanes import Emitter, plan_layout
+from atmpsim.compile.llvm import compile_object, load_object
+from atmpsim.compile.lowering import lower
+from atmpsim.compile.sparse_lu import plan_elimination
+from atmpsim.engines.program import Program
+from atmpsim.kernels import rodas5p
+
+_CHAINS, _ROUNDS = 12, 2_000_000
+
+
+def fma_peak() -> float:
+    """Return the fused multiply-adds of independent chains of full vectors, in floating-point operations a second."""
+    import ctypes
+
+    width = 8
+    kind = f"<{width} x double>"
+    chains = range(_CHAINS)
+    text = [
+        f"declare {kind} @llvm.fma.v{width}f64({kind}, {kind}, {kind})",
+        "define void @peak(ptr %ws, i64 %rounds) #0 {\nentry:",
+        f"  %x = load {kind}, ptr %ws, align 8\n  br label %loop\nloop:",
+        "  %i = phi i64 [0, %entry], [%next, %loop]",
+        *(f"  %a{k} = phi {kind} [%x, %entry], [%b{k}, %loop]" for k in chains),
+        *(f"  %b{k} = call {kind} @llvm.fma.v{width}f64({kind} %a{k}, {kind} %x, {kind} %x)" for k in chains),
+        "  %next = add i64 %i, 1\n  %end = icmp eq i64 %next, %rounds\n  br i1 %end, label %exit, label %loop\nexit:",
+        *(f"  %s{k} = fadd {kind} %b{k}, {f'%s{k - 1}' if k else '%x'}" for k in chains),
+        f"  store {kind} %s{_CHAINS - 1}, ptr %ws, align 8\n  ret void\n}}",
+        'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }',
+    ]
+    engine = load_object(compile_object("\n".join(text)))
+    peak = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(engine.get_function_address("peak"))
+    memory, best = np.zeros(width), np.inf
+    for _ in range(5):
+        started = time.perf_counter()
+        peak(memory.ctypes.data, _ROUNDS)
+        best = min(best, time.perf_counter() - started)
+    return 2.0 * _ROUNDS * _CHAINS * width / best
+
+
+def flops_per_attempt(program: Program, *, width: int) -> float:
+    """Return the floating-point operations of one attempt in one lane, counted in the code that is compiled.
+
+    A fused multiply-add counts as two operations, an addition, multiplication or division as one.
+    """
+    equations = program.equations
+    states, lowered = len(equations.states), lower(equations)
+    elimination = plan_elimination(states, lowered.jacobian.keys())
+    text, hoisted = Emitter(equations, lowered, elimination, width).module()
+    layout = plan_layout(
+        states=states, constants=len(equations.constants), hoisted=hoisted, factors=len(elimination.slots), width=width
+    )
+    text += "\n" + AttemptWriter(
+        layout, states=states, width=width, explicit_time=bool(lowered.by_time)
+    ).module()  # fmt: skip
+    bodies = dict(re.findall(r"define (?:internal )?\S+ @(\w+)\([^{]*\{\n(.*?)\n\}", text, re.S))
+    counts = {name: _count(body) for name, body in bodies.items()}
+    stages = rodas5p.STAGES
+    total = stages * (counts["slope"] + counts["solve"]) + counts["factorise"] + counts["control"]
+    total += states * sum(counts[f"combine{s}"] for s in range(stages)) + states / 4 * counts["error"]
+    return float(total)
+
+
+def _count(body: str) -> int:
+    return 2 * body.count("@llvm.fma") + len(re.findall(r" = f(?:add|sub|mul|div) ", body))
