@@ -81,9 +81,10 @@ class Arrival:
 
     At each of `times` (min) a course begins in which a Poisson number of mean `number` (exactly `number` where
     `exact`) arrives, each at an independent uniform moment of the following `duration` (0: at once). A cell appears
-    beside a random live cell of type `source`, touching it, in a random direction; with `source` −1 at a uniform
-    random point of the domain. `age` (min) is how far its clock has run: with a clock of k stages of mean m it
-    starts in stage Poisson(age·k/m), conditioned on fewer than k; with a fixed clock that much is already past.
+    beside a random live cell of type `source`, touching it, in a random direction; with `source` −1, or while no such
+    cell lives, at a uniform random point of the domain. `age` (min) is how far its clock has run: with a clock of k
+    stages of mean m it starts in stage Poisson(age·k/m), conditioned on fewer than k; with a fixed clock that much is
+    already past.
     """
 
     cell_type: int
