@@ -22,6 +22,12 @@ def shipped_models() -> dict[str, Path]:
 
 
 @cache
+def shipped_agent_models() -> dict[str, Path]:
+    """Return the settings file of each shipped agent model by its id."""
+    return {p.stem: p for p in sorted(folder("models").glob("*/*.xml"))}
+
+
+@cache
 def shipped_scenarios() -> dict[str, Path]:
     """Return the file of each shipped scenario by its id."""
     return {p.stem: p for p in sorted(folder("scenarios").glob("*.toml"))}

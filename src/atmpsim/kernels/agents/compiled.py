@@ -1,0 +1,18 @@
+"""How the kernels are compiled: entries are called from Python and cached, inner functions only from kernels.
+
+An inner function has no wrapper for Python: unpacking the many arrays of a world in each of them took most of the
+time of compilation.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+_COMMON = {"nogil": True, "error_model": "numpy"}
+_EXACT = {"contract", "nsz"}  # the same rounding in every turn of a loop, in vectors and out of them
+_LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # sums over the neighbours of one cell or the voxels of one row
+
+entry = njit(**_COMMON, cache=True)
+inner = njit(**_COMMON, no_cpython_wrapper=True)
+inner_exact = njit(**_COMMON, no_cpython_wrapper=True, fastmath=_EXACT)
+inner_loose = njit(**_COMMON, no_cpython_wrapper=True, fastmath=_LOOSE)

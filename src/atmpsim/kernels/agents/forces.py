@@ -1,0 +1,199 @@
+"""Velocities of cells from their neighbours, the walls and their own crawling, and the step that they make.
+
+Sources: Ghaffarizadeh et al. 2018 PLoS Comput Biol 14:e1005991, doi:10.1371/journal.pcbi.1005991 (potentials,
+motility, Adams-Bashforth steps); Macklin et al. 2012 J Theor Biol, doi:10.1016/j.jtbi.2012.02.002 (potentials).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import uint64
+
+from atmpsim.kernels.agents.compiled import inner, inner_loose
+from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.lists import GRAIN
+from atmpsim.kernels.agents.motility import crawl
+from atmpsim.kernels.agents.rows import (
+    ADHESIVE_AFFINITY, GONE, LIVE, MOTILE, MOVABLE, MX, MY, MZ, OUTSIDE, PRESSURE, PX, PY, PZ, RADIUS, REACH,
+    REACH0, ROOT_ADHESION, ROOT_REPULSION, SPEED, STATE, TYPE, VX, VY, VZ, X, X0, Y, Y0, Z, Z0,
+)  # fmt: skip
+from atmpsim.kernels.agents.values import value
+
+PRESSURE_SCALE = 12.0 * (1.0 - math.sqrt(math.pi / (2.0 * math.sqrt(3.0)))) ** 2  # of six touching equal discs
+WALL = 100.0  # um/min, the strength of a virtual wall
+UNIFORM, BY_TYPE, BY_CELL = range(3)  # how adhesion depends on the pair
+
+
+@inner_loose
+def _push(x, y, z, radius, reach, repulsion, adhesion, who, number, i):
+    """Return velocity and pressure of cell i from its neighbours, all affinities being 1.
+
+    One root and one division for each pair; what is out of reach adds zero rather than a branch.
+    """
+    xi, yi, zi, ri, mi, pi, ai = x[i], y[i], z[i], radius[i], reach[i], repulsion[i], adhesion[i]
+    vx = vy = vz = pressure = 0.0
+    for k in range(uint64(number[i])):
+        j = who[i, k]
+        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
+        d2 = max(dx * dx + dy * dy + dz * dz, 1e-10)
+        d = math.sqrt(d2)
+        touch, far = ri + radius[j], mi + reach[j]
+        both = touch * far
+        inverse = 1.0 / (d * both)
+        near = max(0.0, 1.0 - d2 * far * inverse)
+        stick = max(0.0, 1.0 - d2 * touch * inverse)
+        near *= near
+        pressure += near
+        w = (near * pi * repulsion[j] - stick * stick * ai * adhesion[j]) * (both * inverse)
+        vx += w * dx
+        vy += w * dy
+        vz += w * dz
+    return vx, vy, vz, pressure
+
+
+@inner_loose
+def _push_typed(x, y, z, radius, reach, repulsion, adhesion, who, number, i, kind, affinity):
+    """Return velocity and pressure of cell i from its neighbours, affinities being those of both types."""
+    xi, yi, zi, ri, mi, pi, ai = x[i], y[i], z[i], radius[i], reach[i], repulsion[i], adhesion[i]
+    mine = affinity[kind[i]]
+    vx = vy = vz = pressure = 0.0
+    for k in range(uint64(number[i])):
+        j = who[i, k]
+        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
+        d2 = max(dx * dx + dy * dy + dz * dz, 1e-10)
+        d = math.sqrt(d2)
+        touch, far = ri + radius[j], mi + reach[j]
+        both = touch * far
+        inverse = 1.0 / (d * both)
+        near = max(0.0, 1.0 - d2 * far * inverse)
+        stick = max(0.0, 1.0 - d2 * touch * inverse)
+        near *= near
+        pressure += near
+        w = (near * pi * repulsion[j] - stick * stick * ai * adhesion[j] * mine[uint64(kind[j])]) * (both * inverse)
+        vx += w * dx
+        vy += w * dy
+        vz += w * dz
+    return vx, vy, vz, pressure
+
+
+@inner
+def _push_each(cells, types, near, i):
+    """Return velocity and pressure of cell i where rules change affinities: each pair has its own."""
+    real, kind = cells.real, cells.whole[TYPE]
+    vx = vy = vz = pressure = 0.0
+    for k in range(near.number[i]):
+        j = int(near.who[i, k])
+        dx, dy, dz = real[X, i] - real[X, j], real[Y, i] - real[Y, j], real[Z, i] - real[Z, j]
+        d = max(math.sqrt(dx * dx + dy * dy + dz * dz), 1e-5)
+        push = max(0.0, 1.0 - d / (real[RADIUS, i] + real[RADIUS, j])) ** 2
+        stick = max(0.0, 1.0 - d / (real[REACH, i] + real[REACH, j])) ** 2
+        affinity = value(cells, types, ADHESIVE_AFFINITY, int(kind[j]), i) * value(
+            cells, types, ADHESIVE_AFFINITY, int(kind[i]), j
+        )
+        pressure += push
+        w = push * real[ROOT_REPULSION, i] * real[ROOT_REPULSION, j]
+        w = (w - stick * real[ROOT_ADHESION, i] * real[ROOT_ADHESION, j] * math.sqrt(max(affinity, 0.0))) / d
+        vx += w * dx
+        vy += w * dy
+        vz += w * dz
+    return vx, vy, vz, pressure
+
+
+@inner
+def _wall(real, box, i):
+    """Return the velocity by which the nearest face of the domain pushes cell i back."""
+    nearest, axis, sign = real[X, i] - box.x_min, 0, 1.0
+    for k in range(1, 4 if box.planar else 6):
+        if k == 1:
+            s = box.x_max - real[X, i]
+        elif k == 2:
+            s = real[Y, i] - box.y_min
+        elif k == 3:
+            s = box.y_max - real[Y, i]
+        elif k == 4:
+            s = real[Z, i] - box.z_min
+        else:
+            s = box.z_max - real[Z, i]
+        if s < nearest:
+            nearest, axis, sign = s, k // 2, 1.0 - 2.0 * (k % 2)
+    push = 0.0
+    if nearest < real[RADIUS, i]:
+        push = sign * WALL * (1.0 - nearest / real[RADIUS, i]) ** 2
+    return axis, push
+
+
+@inner
+def find_velocities(cells, count, types, near, box, quirks, affinities, density, seed, step, thread, threads):
+    """Write velocity and pressure of this thread's cells: pairs, wall, crawling; springs come later.
+
+    Parameters
+    ----------
+    affinities
+        UNIFORM, BY_TYPE or BY_CELL.
+    density
+        (substrate, z, y, x), for chemotaxis.
+    """
+    real, whole = cells.real, cells.whole
+    x, y, z, radius, reach = real[X], real[Y], real[Z], real[RADIUS], real[REACH]
+    repulsion, adhesion, who, number, kind = real[ROOT_REPULSION], real[ROOT_ADHESION], near.who, near.number, whole[TYPE]
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(begin, end):
+        if whole[OUTSIDE, i] or whole[STATE, i] == GONE:
+            continue
+        movable = whole[MOVABLE, i] != 0
+        if not movable and quirks.no_contact_if_fixed:
+            continue
+        if affinities == UNIFORM:
+            vx, vy, vz, p = _push(x, y, z, radius, reach, repulsion, adhesion, who, number, uint64(i))
+        elif affinities == BY_TYPE:
+            vx, vy, vz, p = _push_typed(
+                x, y, z, radius, reach, repulsion, adhesion, who, number, uint64(i), kind, types.affinity
+            )
+        else:
+            vx, vy, vz, p = _push_each(cells, types, near, i)
+        real[PRESSURE, i] = p / PRESSURE_SCALE
+        if not movable:
+            continue
+        real[VX, i], real[VY, i], real[VZ, i] = vx, vy, vz
+        if box.wall:
+            axis, push = _wall(real, box, i)
+            real[VX + axis, i] += push
+        if whole[MOTILE, i]:
+            crawl(cells, types, box, quirks, density, seed, step, i)
+            scale = 1.0 if quirks.speed_at_turns else value(cells, types, SPEED, 0, i)
+            real[VX, i] += scale * real[MX, i]
+            real[VY, i] += scale * real[MY, i]
+            real[VZ, i] += scale * real[MZ, i]
+
+
+@inner
+def move(cells, count, box, quirks, skin, thread, threads):
+    """Move this thread's cells by one step; return whether any has left the skin of its list of neighbours."""
+    real, whole = cells.real, cells.whole
+    dt = box.dt_mechanics
+    new, old = 1.5 * dt, -0.5 * dt
+    stale = False
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(begin, end):
+        if whole[OUTSIDE, i] or whole[STATE, i] == GONE or not whole[MOVABLE, i]:
+            continue
+        x = real[X, i] + new * real[VX, i] + old * real[PX, i]
+        y = real[Y, i] + new * real[VY, i] + old * real[PY, i]
+        z = real[Z, i]
+        if not box.planar:
+            z += new * real[VZ, i] + old * real[PZ, i]
+        if x < box.x_min or x > box.x_max or y < box.y_min or y > box.y_max or z < box.z_min or z > box.z_max:
+            if quirks.outside_is_frozen:
+                whole[OUTSIDE, i] = 1
+                stale = True
+            else:
+                x, y = min(max(x, box.x_min), box.x_max), min(max(y, box.y_min), box.y_max)
+                z = min(max(z, box.z_min), box.z_max)
+        real[X, i], real[Y, i], real[Z, i] = x, y, z
+        real[PX, i], real[PY, i], real[PZ, i] = real[VX, i], real[VY, i], real[VZ, i]
+        dx, dy, dz = x - real[X0, i], y - real[Y0, i], z - real[Z0, i]
+        if not math.sqrt(dx * dx + dy * dy + dz * dz) + real[REACH, i] - real[REACH0, i] < 0.5 * skin:
+            stale = True
+    return stale

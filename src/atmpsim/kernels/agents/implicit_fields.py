@@ -1,0 +1,247 @@
+"""Diffusion, decay and exchange of fields in one unsplit implicit step, by conjugate gradients from the last field.
+
+With W the volume of a voxel, each step solves (1 + dt decay + dt loss) p - dt D laplace p = p_old + dt gain, with the
+losses of the cells on the diagonal: the steady state has no splitting error, and no step is too long to be stable.
+
+Source: Hestenes, Stiefel 1952 J Res Natl Bur Stand 49:409, doi:10.6028/jres.049.044.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
+from atmpsim.kernels.agents.barrier import meet, share
+
+MAX_ITERATIONS = 2000
+CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
+
+
+class Solver(NamedTuple):
+    """Work arrays (z, y, x) of one solve, and what it needs of every substrate.
+
+    `coupling` is (substrate, direction): D / dx^2, 1/min; `sums` is (row, 4); `spent` counts iterations.
+    """
+
+    residual: NDArray[np.float64]
+    search: NDArray[np.float64]
+    image: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+    nothing: NDArray[np.float64]  # a row of zeros, the neighbour of the outermost rows
+    coupling: NDArray[np.float64]
+    decay: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    spent: NDArray[np.int64]
+    tolerance: float
+
+
+@inner_loose
+def _stencil_row(a, below, above, before, after, diagonal, cx, cy, cz, out, nx):
+    """Write the operator's row: diagonal times centre less the couplings to the neighbours; return its product with a."""
+    n = nx - 1
+    if nx == 1:
+        out[0] = diagonal[0] * a[0] - cy * (below[0] + above[0]) - cz * (before[0] + after[0])
+        return out[0] * a[0]
+    out[0] = diagonal[0] * a[0] - cx * a[1] - cy * (below[0] + above[0]) - cz * (before[0] + after[0])
+    out[n] = diagonal[n] * a[n] - cx * a[n - 1] - cy * (below[n] + above[n]) - cz * (before[n] + after[n])
+    total = out[0] * a[0] + out[n] * a[n]
+    if cz == 0.0:
+        for i in range(1, n):
+            v = diagonal[i] * a[i] - cx * (a[i - 1] + a[i + 1]) - cy * (below[i] + above[i])
+            out[i] = v
+            total += v * a[i]
+    else:
+        for i in range(1, n):
+            v = diagonal[i] * a[i] - cx * (a[i - 1] + a[i + 1]) - cy * (below[i] + above[i])
+            v -= cz * (before[i] + after[i])
+            out[i] = v
+            total += v * a[i]
+    return total
+
+
+@inner
+def _apply_row(p, k, j, solver, cx, cy, cz, nx):
+    """Apply the operator to row (k, j) of `p` into `solver.image`; return its product with the row."""
+    nz, ny = p.shape[0], p.shape[1]
+    below = p[k, j - 1] if j > 0 else solver.nothing
+    above = p[k, j + 1] if j + 1 < ny else solver.nothing
+    before = p[k - 1, j] if k > 0 else solver.nothing
+    after = p[k + 1, j] if k + 1 < nz else solver.nothing
+    return _stencil_row(
+        p[k, j], below, above, before, after, solver.diagonal[k, j], cx, cy, cz, solver.image[k, j], nx
+    )
+
+
+@inner_loose
+def _start_row(x, loss, gain, fixed, diagonal, inverse, residual, plain, dt, nx):
+    """Write the diagonal and the right-hand side of one row, hold what is held; return the square of the latter.
+
+    `plain` is the diagonal without the couplings that a border lacks, and without cells.
+    """
+    total = 0.0
+    for i in range(nx):
+        rhs = x[i] + dt * gain[i]
+        d = diagonal[i] + plain + dt * loss[i]
+        free = 1.0
+        if fixed[i] == fixed[i]:
+            x[i], free, rhs = fixed[i], 0.0, 0.0
+        diagonal[i] = d
+        inverse[i] = free / d
+        residual[i] = rhs
+        total += rhs * rhs * inverse[i]
+    return total
+
+
+@inner_loose
+def _residual_row(residual, image, inverse, search, nx):
+    total = 0.0
+    for i in range(nx):
+        r = residual[i] - image[i]
+        residual[i] = r
+        z = r * inverse[i]
+        search[i] = z
+        total += r * z
+    return total
+
+
+@inner_loose
+def _advance_row(x, residual, search, image, inverse, alpha, nx):
+    total = 0.0
+    for i in range(nx):
+        x[i] += alpha * search[i]
+        r = residual[i] - alpha * image[i]
+        residual[i] = r
+        total += r * r * inverse[i]
+    return total
+
+
+@inner_loose
+def _search_row(search, residual, inverse, beta, nx):
+    for i in range(nx):
+        search[i] = residual[i] * inverse[i] + beta * search[i]
+
+
+@inner
+def _edges(solver, s, dt, k, j, nz, ny, nx):
+    """Write the couplings that a voxel has into its diagonal: fewer at the border, through which nothing flows."""
+    cx, cy, cz = dt * solver.coupling[s, 0], dt * solver.coupling[s, 1], dt * solver.coupling[s, 2]
+    rest = ((j > 0) + (j + 1 < ny)) * cy + ((k > 0) + (k + 1 < nz)) * cz
+    row = solver.diagonal[k, j]
+    for i in range(nx):
+        row[i] = 2.0 * cx + rest
+    row[0] -= cx
+    row[nx - 1] -= cx
+
+
+@inner
+def _total(sums, column):
+    total = 0.0
+    for row in range(sums.shape[0]):
+        total += sums[row, column]
+    return total
+
+
+@entry
+def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threads, barrier):
+    """Advance the field of substrate s by dt.
+
+    Parameters
+    ----------
+    x, loss, gain, fixed
+        (z, y, x), rows padded beyond `nx`: density; loss (1/min) and gain (density/min) of the cells; held density or
+        NaN.
+    ledger
+        (4,): change, decay, from cells, from held voxels, in density times voxels; added to.
+    """
+    nz, ny = x.shape[0], x.shape[1]
+    rows = nz * ny
+    begin, end = share(rows, thread, threads, 1)
+    cx, cy, cz = dt * solver.coupling[s, 0], dt * solver.coupling[s, 1], dt * solver.coupling[s, 2]
+    sums = solver.sums
+    for row in range(begin, end):
+        k, j = row // ny, row % ny
+        _edges(solver, s, dt, k, j, nz, ny, nx)
+        sums[row, 0] = _start_row(
+            x[k, j], loss[k, j], gain[k, j], fixed[k, j], solver.diagonal[k, j], solver.inverse[k, j],
+            solver.residual[k, j], 1.0 + dt * solver.decay[s], dt, nx,
+        )  # fmt: skip
+        sums[row, 2] = _sum_free(x[k, j], fixed[k, j], nx)
+    meet(barrier, threads)
+    for row in range(begin, end):
+        k, j = row // ny, row % ny
+        _apply_row(x, k, j, solver, cx, cy, cz, nx)
+        sums[row, 1] = _residual_row(
+            solver.residual[k, j], solver.image[k, j], solver.inverse[k, j], solver.search[k, j], nx
+        )
+    meet(barrier, threads)
+    limit = solver.tolerance**2 * _total(sums, 0)
+    size = _total(sums, 1)
+    before = _total(sums, 2)
+    iterations = 0
+    while size > limit and iterations < MAX_ITERATIONS:
+        for row in range(begin, end):
+            sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz, nx)
+        meet(barrier, threads)
+        alpha = size / _total(sums, 0)
+        for row in range(begin, end):
+            k, j = row // ny, row % ny
+            sums[row, 3] = _advance_row(
+                x[k, j], solver.residual[k, j], solver.search[k, j], solver.image[k, j], solver.inverse[k, j], alpha, nx
+            )
+        meet(barrier, threads)
+        smaller = _total(sums, 3)
+        for row in range(begin, end):
+            k, j = row // ny, row % ny
+            _search_row(solver.search[k, j], solver.residual[k, j], solver.inverse[k, j], smaller / size, nx)
+        size = smaller
+        iterations += 1
+        meet(barrier, threads)
+    _book(x, loss, gain, fixed, solver, dt * solver.decay[s], dt, cx, cy, cz, nx, begin, end)
+    meet(barrier, threads)
+    if thread == 0:
+        solver.spent[s] += iterations
+        ledger[CHANGE] += _total(sums, CHANGE) - before
+        for column in (DECAYED, FROM_CELLS, FROM_BORDER):
+            ledger[column] += _total(sums, column)
+    meet(barrier, threads)
+
+
+@inner
+def _sum_free(x, fixed, nx):
+    total = 0.0
+    for i in range(nx):
+        if fixed[i] != fixed[i]:
+            total += x[i]
+    return total
+
+
+@inner
+def _book(x, loss, gain, fixed, solver, decay, dt, cx, cy, cz, nx, begin, end):
+    """Write, for each row, what decayed, what cells gave and what came from held voxels into voxels not held."""
+    nz, ny = x.shape[0], x.shape[1]
+    for row in range(begin, end):
+        k, j = row // ny, row % ny
+        line, held = x[k, j], fixed[k, j]
+        total = cells = border = 0.0
+        for i in range(nx):
+            if held[i] == held[i]:
+                continue
+            v = line[i]
+            total += v
+            cells += gain[k, j, i] - loss[k, j, i] * v
+            if i > 0 and held[i - 1] == held[i - 1]:
+                border += cx * (line[i - 1] - v)
+            if i + 1 < nx and held[i + 1] == held[i + 1]:
+                border += cx * (line[i + 1] - v)
+            for side in (-1, 1):
+                if 0 <= j + side < ny and fixed[k, j + side, i] == fixed[k, j + side, i]:
+                    border += cy * (x[k, j + side, i] - v)
+                if 0 <= k + side < nz and fixed[k + side, j, i] == fixed[k + side, j, i]:
+                    border += cz * (x[k + side, j, i] - v)
+        sums = solver.sums
+        sums[row, CHANGE], sums[row, DECAYED] = total, decay * total
+        sums[row, FROM_CELLS], sums[row, FROM_BORDER] = dt * cells, border

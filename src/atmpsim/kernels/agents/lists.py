@@ -1,0 +1,125 @@
+"""Lists of neighbours: who may come within reach of whom before anyone has moved by half the skin.
+
+Source: Verlet 1967 Phys Rev 159:98, doi:10.1103/PhysRev.159.98 (lists with a skin), on a grid of bins.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import uint32, uint64
+from numpy.typing import NDArray
+
+from atmpsim.kernels.agents.compiled import inner
+from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.rows import GONE, OUTSIDE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
+
+GRAIN = 64  # cells that threads take together
+
+
+class Neighbours(NamedTuple):
+    """`who[i, :number[i]]` are the neighbours of cell i; bins hold `order[start[b]:start[b + 1]]`.
+
+    `grid` is (low x, y, z, bin size); `shape` (bins along x, y, z). `number` may exceed the width of `who`: then the
+    list is too short and has to be made again with more room.
+    """
+
+    who: NDArray[np.uint32]
+    number: NDArray[np.uint32]
+    order: NDArray[np.uint32]
+    bin: NDArray[np.int32]
+    start: NDArray[np.int64]
+    grid: NDArray[np.float64]
+    shape: NDArray[np.int64]
+
+
+@inner
+def lay_grid(cells, count, skin, near):
+    """Set size and extent of the bins from the cells that are there. For one thread."""
+    real, whole = cells.real, cells.whole
+    reach = 0.0
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for i in range(count):
+        if whole[STATE, i] != GONE and whole[OUTSIDE, i] == 0:
+            reach = max(reach, real[REACH, i])
+            for d in range(3):
+                low[d], high[d] = min(low[d], real[X + d, i]), max(high[d], real[X + d, i])
+    size = 2.0 * reach + skin
+    bins = near.start.size - 1
+    while True:  # coarser where there is no room for so many bins
+        total = 1.0
+        for d in range(3):
+            near.shape[d] = max(1, int(min((high[d] - low[d]) / size, 1e6)) + 1) if high[d] >= low[d] else 1
+            total *= near.shape[d]
+        if total <= bins:
+            break
+        size *= 1.25
+    for d in range(3):
+        near.grid[d] = low[d] if high[d] >= low[d] else 0.0
+    near.grid[3] = size
+
+
+@inner
+def fill_bins(cells, count, near):
+    """Sort the cells into bins, in their order. For one thread; cells that nobody feels are in none."""
+    real, whole, start = cells.real, cells.whole, near.start
+    bx, by = near.shape[0], near.shape[1]
+    bins = bx * by * near.shape[2]
+    scale = 1.0 / near.grid[3]
+    for b in range(bins + 1):
+        start[b] = 0
+    for i in range(count):
+        b = -1
+        if whole[STATE, i] != GONE and whole[OUTSIDE, i] == 0:
+            ix = int((real[X, i] - near.grid[0]) * scale)
+            iy = int((real[Y, i] - near.grid[1]) * scale)
+            iz = int((real[Z, i] - near.grid[2]) * scale)
+            b = (min(max(iz, 0), near.shape[2] - 1) * by + min(max(iy, 0), by - 1)) * bx + min(max(ix, 0), bx - 1)
+            start[b] += 1
+        near.bin[i] = b
+    for b in range(1, bins + 1):
+        start[b] += start[b - 1]
+    for back in range(count):
+        i = count - 1 - back
+        b = near.bin[i]
+        if b >= 0:
+            start[b] -= 1
+            near.order[start[b]] = i
+
+
+@inner
+def find_neighbours(cells, count, skin, near, thread, threads):
+    """List, for this thread's cells, all others within the reach of both plus the skin; return the longest list.
+
+    Remembers where cells were and how far they reached.
+    """
+    real, order, start, who = cells.real, near.order, near.start, near.who
+    x, y, z, reach = real[X], real[Y], real[Z], real[REACH]
+    bx, by, bz = near.shape[0], near.shape[1], near.shape[2]
+    room = uint64(who.shape[1])
+    longest = uint64(0)
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(uint64(begin), uint64(end)):
+        real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = x[i], y[i], z[i], reach[i]
+        b = near.bin[i]
+        found = uint64(0)
+        if b >= 0:
+            iz, rest = b // (bx * by), b % (bx * by)
+            iy, ix = rest // bx, rest % bx
+            xi, yi, zi, ri = x[i], y[i], z[i], reach[i] + skin
+            for jz in range(max(iz - 1, 0), min(iz + 2, bz)):
+                for jy in range(max(iy - 1, 0), min(iy + 2, by)):
+                    row = (jz * by + jy) * bx
+                    first, last = start[row + max(ix - 1, 0)], start[row + min(ix + 1, bx - 1) + 1]
+                    for k in range(uint64(first), uint64(last)):
+                        j = uint64(order[k])
+                        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
+                        far = ri + reach[j]
+                        if dx * dx + dy * dy + dz * dz < far * far and j != i:
+                            if found < room:
+                                who[i, found] = uint32(j)
+                            found += uint64(1)
+        near.number[i] = uint32(found)
+        longest = max(longest, found)
+    return longest
