@@ -105,7 +105,8 @@ class Agenda:
 
     def _numbers(self, k: int) -> FloatArray:
         """Return an event's delay, priority, values and volumes as of now."""
-        return self.course.values(self.course.scalar.events[k], self.course.t, self.course.y)
+        self.course.look_back(self.course.t, self.course.y)
+        return self.course.scalar.events[k](self.course.t, self.course.y, self.course.p)
 
     def _first(self, due: list[Pending]) -> Pending:
         if len(due) == 1:

@@ -60,12 +60,13 @@ class Course:
 
     def values(self, code: Formulas, t: float, y: FloatArray) -> FloatArray:
         """Return the values of compiled formulas at a time and the states there."""
-        self.look_back(t, y)
+        if self.past.moves:
+            self.past.fill(t, y, self.p)
         return code(t, y, self.p)
 
     def slope(self, t: float, y: FloatArray) -> FloatArray:
         """Return dy/dt, infusions included."""
-        if self.past:
+        if self.past.moves:
             self.past.fill(t, y, self.p)
         result = (self.scalar.whole if self.whole else self.scalar.slopes)(t, y, self.p)
         if self.inflow is not None:

@@ -22,6 +22,10 @@ class History:
         self.count = len(scalar.equations.delays)
         names = scalar.pieces.constants
         self.slots = [names.index(name) for name in scalar.equations.delays]
+        pieces = scalar.pieces
+        moving = (*pieces.whole, *pieces.held, *pieces.triggers, *(e.formula for e in pieces.edges))
+        # values that are only looked at need no stops where they jump, and no refreshing in between
+        self.moves = not pieces.graph.symbols(moving).isdisjoint(scalar.equations.delays)
         self.begins: list[float] = []
         self.steps: list[tuple[float, Dense, FloatArray]] = []  # end, states in between, constants
         self.window = -np.inf, np.inf

@@ -78,7 +78,8 @@ class _Run:
         self.agenda = Agenda(course, self.edges)
         self.ahead: dict[int, float] = {}
         self.echoes: list[tuple[float, int]] = []
-        self.slides, self.last_hit = 0, -np.inf
+        self.slides, self.hits, self.last_hit = 0, 0, -np.inf
+        self.since = 0  # steps since the last crossing
 
     def to_the_end(self) -> None:
         course, recorder = self.course, self.recorder
@@ -142,13 +143,13 @@ class _Run:
             self.edges.take()
             self.agenda.look()
             self.agenda.carry_out()
-        if course.past:
+        if course.past.moves:
             self._echo(min((n for t, n in self.echoes if abs(t - course.t) <= course.near), default=-1) + 1)
 
     def _echo(self, number: int) -> None:
         """Note when a jump of now, or its echo of a number, comes back in delayed values."""
         course = self.course
-        if course.past and number < _ECHOES:
+        if course.past.moves and number < _ECHOES:
             self.echoes = [(t, n) for t, n in self.echoes if t > course.t + course.near]
             spans = course.past.spans(course.t, course.y, course.p)
             self.echoes += [(course.t + span, number) for span in spans if span > course.near]
@@ -171,6 +172,7 @@ class _Run:
             self.recorder.until(end, step.dense, stop=bool(found) or end >= stop)
             course.t, course.y[:] = end, step.dense(end) if found else course.y
             if found:
+                self.since = 0
                 return self._hit(found[1], due if end == stop else [])
         return {k: edges.beyond(k) for k in due}
 
@@ -179,7 +181,8 @@ class _Run:
         span = course.schedule.end - course.schedule.start
         self.slides = self.slides + 1 if course.t - self.last_hit < _NO_TIME * span else 0
         self.last_hit = course.t
-        self._count()
+        self.hits += 1
+        self._limit(self.hits)
         if self.slides > _SLIDES:
             self._slide(found)
         return found | {k: self.edges.beyond(k) for k in due}
@@ -191,10 +194,11 @@ class _Run:
         course.whole, self.slides = True, 0
         self.edges.only_triggers()
 
-    def _count(self) -> None:
+    def _limit(self, count: int) -> None:
+        """Count a step; raise if this was one too many since the last crossing, or one crossing too many."""
         course = self.course
         course.steps += 1
-        if course.steps > course.tolerances.max_steps:
+        if count > course.tolerances.max_steps:
             raise course.stopped(Status.STEP_LIMIT, course.t, course.y, course.slope(course.t, course.y))
 
     def _steps(self, end: float) -> Iterator[_Step]:
@@ -224,7 +228,7 @@ class _Run:
     def _solver(self, end: float) -> LSODA:
         course, tolerances = self.course, self.course.tolerances
         longest = np.inf
-        if course.past:  # a step must not look back into itself
+        if course.past.moves:  # a step must not look back into itself
             spans = course.past.spans(course.t, course.y, course.p)
             longest = min(spans[spans > course.near], default=np.inf)
         return LSODA(
@@ -237,7 +241,8 @@ class _Run:
             raise course.stopped(self._reason(solver), solver.t, solver.y, course.slope(solver.t, solver.y))
         if not np.isfinite(solver.y).all():
             raise course.stopped(Status.NOT_FINITE, solver.t, solver.y, solver.y)
-        self._count()
+        self.since += 1
+        self._limit(self.since)
 
     def _reason(self, solver: LSODA) -> Status:
         if not np.isfinite(self.course.slope(solver.t, solver.y)).all():
