@@ -208,11 +208,8 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
 
 def _print_rows(rows: list[dict[str, Any]], title: str) -> None:
     """Print what `describe_metrics` returns, at most some forty lines of it."""
-    most = 40
-    lines = [
-        [r["meaning"], r["unit"], r["where"], r["runs"], *(_short(r[k]) for k in ("mean", "mean_error", "p5", "median", "p95"))]
-        for r in rows[:most]
-    ]  # fmt: skip
+    most, numbers = 40, ("mean", "mean_error", "p5", "median", "p95")
+    lines = [[r["meaning"], r["unit"], r["where"], r["runs"], *(_short(r[k]) for k in numbers)] for r in rows[:most]]
     print_table(["", "unit", "where", "runs", "mean", "± MC", "5 %", "median", "95 %"], lines, title=title)
     if len(rows) > most:
         typer.echo(f"… and {len(rows) - most} more lines: `atmpsim summary RESULT --json` lists them all.")

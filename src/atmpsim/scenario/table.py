@@ -136,7 +136,8 @@ class RunTable:
         if key not in self._plans:
             if len(self._plans) > _MOST_PLANS:
                 self._plans.clear()
-            assert self.inputs is not None and self.equations is not None
+            assert self.inputs is not None
+            assert self.equations is not None
             name, raw = self.arms[arm]
             where = f"{self.inputs.name}.toml" + (f" arm '{name}'" if name != DEFAULT_ARM else "")
             changed = with_point(raw, self.sweep, point, base=self.inputs.raw, where=f"{where} [sweep]")
@@ -174,7 +175,8 @@ def expand_runs(inputs: Inputs) -> RunTable:
     table = RunTable(
         scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
         metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
-        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)), sweep=_sweep(scenario, inputs, where),
+        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)),
+        sweep=_sweep(scenario, inputs, where),
         population=population, courses=courses, observed=_observed(population, keep, where),
         summary_only=scenario.output.keep == SUMMARY,
     )  # fmt: skip
@@ -226,7 +228,10 @@ def _with_reference(raw: Mapping[str, Any], population: Population | None) -> Ma
     if population is None or population.covariates is None:
         return raw
     first = population.covariates.subjects(np.array([0]), seed=population.seed)[0]
-    found = {"age": first.age_years and f"{first.age_years!r} yr", "weight": first.weight_kg and f"{first.weight_kg!r} kg"}
+    found = {
+        "age": first.age_years and f"{first.age_years!r} yr",
+        "weight": first.weight_kg and f"{first.weight_kg!r} kg",
+    }
     return {**raw, "subject": {**raw["subject"], **{k: v for k, v in found.items() if v}}}
 
 
