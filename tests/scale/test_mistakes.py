@@ -236,3 +236,20 @@ def test_command_line(scenario, capsys):
     assert len(one) == len(two) == 48 * 11
     assert "blood_virus [vp]" in one.columns
     assert digest(open_results("b.nc")) == digest(open_results("b.zarr"))
+
+
+def test_ctrl_c_on_the_command_line_says_how_to_go_on(scenario, capsys, monkeypatch):
+    from atmpsim.study import streaming
+
+    drive = streaming._drive
+
+    def stop(done, stream, missing, progress):
+        def interrupt(*state):
+            raise KeyboardInterrupt
+
+        return drive(done, stream, missing, interrupt)
+
+    monkeypatch.setattr(streaming, "_drive", stop)
+    assert cli.main(["run", str(scenario), "-o", "a.zarr", "-q"]) == 130
+    assert re.search(r"Interrupted; \d+ of 2100 runs are kept in .*a.zarr.partial. Finish with --resume.",
+                     capsys.readouterr().err)  # fmt: skip
