@@ -138,7 +138,8 @@ def _workers(count: int) -> dict[str, float]:
         "import sys, time; from benchmarks.scale import CELYVIR; from atmpsim.scenario.reader import load_inputs; "
         "from atmpsim.scenario.table import expand_runs; from atmpsim.study.streaming import run_stream\n"
         "if __name__ == '__main__':\n"
-        "    i = load_inputs('celyvir-weekly', overrides={**CELYVIR, 'sweep.count': int(sys.argv[3])}); t = expand_runs(i)\n"
+        "    i = load_inputs('celyvir-weekly', overrides={**CELYVIR, 'sweep.count': int(sys.argv[3])})\n"
+        "    t = expand_runs(i)\n"
         "    began = []; stamp = lambda *a: began.append((time.perf_counter(), a[0]))\n"
         "    run_stream(t, i, sys.argv[1], chunk=256, workers=int(sys.argv[2]), progress=stamp)\n"
         "    print((began[-1][0] - began[0][0]) / (began[-1][1] - began[0][1]))\n"
@@ -182,7 +183,8 @@ def _pbpk_scenario(folder: Path, entry: Mapping, count: int) -> Path:
     ]  # fmt: skip
     sigma = entry["vary_lognormal_sigma"]
     varied = "\n".join(
-        f'"{k}" = "lognormal(ln({model.parameters[k].value!r}), {sigma}) {model.parameters[k].unit or 1}"' for k in names
+        f'"{k}" = "lognormal(ln({model.parameters[k].value!r}), {sigma}) {model.parameters[k].unit or 1}"'
+        for k in names
     )
     times, given, unit = entry["output_times"], entry["infusion"], model.time_unit or "1"
     own = model.quantities[given["state"]]

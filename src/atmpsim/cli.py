@@ -61,13 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else OK
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
+    except run_cli.Stopped as stopped:
+        return _complain(str(stopped), INTERRUPTED)
     except AtmpsimError as error:
         return _complain(str(error), SOME_FAILED)
     except _UsageError as error:
         error.show()  # type: ignore[attr-defined]
         return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort) as stopped:
-        return _complain(str(stopped) or "Interrupted; nothing was left half written.", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("Interrupted; nothing was left half written.", INTERRUPTED)
     except SystemExit:  # who reads our output has closed it, as `head` does
         return OK
     except Exception as error:

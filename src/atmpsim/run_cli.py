@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atmpsim.errors import AtmpsimError
 from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Finish what an earlier r
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Run again, in place, the chunks with failed runs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print runs, time and bytes; run nothing but a probe.")]
 Result = Annotated[Path, typer.Argument(help="A stored result.")]
+
+
+class Stopped(AtmpsimError):
+    """The user stopped a run; the message says what is kept and how to go on."""
 
 
 def run(
@@ -88,8 +93,11 @@ def _run(
     if dry_run:
         return _estimate(inputs, workers, as_json=as_json)
     target = out if out is not None else Path(f"{inputs.name}.zarr")
-    with progress(quiet or as_json) as advance:
-        tree = run_study(inputs, out=target, workers=workers, progress=advance, **how)
+    try:
+        with progress(quiet or as_json) as advance:
+            tree = run_study(inputs, out=target, workers=workers, progress=advance, **how)
+    except KeyboardInterrupt as stopped:  # typer would swallow what it says
+        raise Stopped(str(stopped) or "Interrupted; nothing was left half written.") from None
     figure = target.with_suffix(".png") if plot else None
     if figure is not None:
         draw(tree, figure, variables=None)
@@ -210,11 +218,8 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
 
 def _print_rows(rows: list[dict[str, Any]], title: str) -> None:
     """Print what `describe_metrics` returns, at most some forty lines of it."""
-    most = 40
-    lines = [
-        [r["meaning"], r["unit"], r["where"], r["runs"], *(_short(r[k]) for k in ("mean", "mean_error", "p5", "median", "p95"))]
-        for r in rows[:most]
-    ]  # fmt: skip
+    most, numbers = 40, ("mean", "mean_error", "p5", "median", "p95")
+    lines = [[r["meaning"], r["unit"], r["where"], r["runs"], *(_short(r[k]) for k in numbers)] for r in rows[:most]]
     print_table(["", "unit", "where", "runs", "mean", "± MC", "5 %", "median", "95 %"], lines, title=title)
     if len(rows) > most:
         typer.echo(f"… and {len(rows) - most} more lines: `atmpsim summary RESULT --json` lists them all.")

@@ -152,7 +152,7 @@ def interrupt(*arguments, **options):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("place", ["atmpsim.study.run.solve", "atmpsim.results.store.os.rename"])
+@pytest.mark.parametrize("place", ["atmpsim.study.compute.solve", "atmpsim.results.store.os.rename"])
 @pytest.mark.parametrize("old", [False, True], ids=["new", "replacing"])
 def test_interrupt(folder, command, monkeypatch, request, place, old):
     before = digest(open_results(request.getfixturevalue("stored"))) if old else None

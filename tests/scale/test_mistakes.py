@@ -37,15 +37,21 @@ def refusal(scenario, **overrides):
 
 
 TWO = {"between": ["death_rate", "alive_share"]}
+
+
+def together(**matrix):
+    return {"population__correlation": [{**TWO, **matrix}]}
+
+
 BAD = {
-    "found a matrix with the eigenvalue": {"population__correlation": [{**TWO, "correlation": [[1.0, 1.2], [1.2, 1.0]]}]},
-    "found a matrix that is not symmetric": {"population__correlation": [{**TWO, "correlation": [[1.0, 0.2], [0.1, 1.0]]}]},
-    "expected variances above 0": {"population__correlation": [{**TWO, "covariance": [[0.0, 0.0], [0.0, 1.0]]}]},
+    "found a matrix with the eigenvalue": together(correlation=[[1.0, 1.2], [1.2, 1.0]]),
+    "found a matrix that is not symmetric": together(correlation=[[1.0, 0.2], [0.1, 1.0]]),
+    "expected variances above 0": together(covariance=[[0.0, 0.0], [0.0, 1.0]]),
     "found 3e+12 runs, expected at most": {
         "sweep__parameters.death_rate": {"from": "0.1 1/d", "to": "1 1/d", "count": 10**6},
         "sweep__parameters.shedding_rate": {"from": "1 vp/cell/d", "to": "9 vp/cell/d", "count": 10**6},
     },
-    "'parameters.death_rate': found nan, expected finite numbers": {"sweep__parameters.death_rate": [0.1, float("nan")]},
+    "'parameters.death_rate': found nan, expected": {"sweep__parameters.death_rate": [0.1, float("nan")]},
     "0.1 without a unit, expected a quantity in 1/d": {"sweep__parameters.death_rate": [0.1, 0.2]},
     "Did you mean 'death_rate'": {"sweep__parameters.deth_rate": ["0.1 1/d"]},
     "Did you mean 'product'": {"sweep__dose.prodct.amount": ["1 cell"]},
@@ -53,7 +59,7 @@ BAD = {
     "expected equally many values": {"sweep__design": "zip", "sweep__parameters.death_rate": ["1 1/d"]},
     "found 'gird', expected one of": {"sweep__design": "gird"},
     "the function 'lognorm'": {"population__distribution": {"death_rate": "lognorm(0, 1) 1/d"}},
-    "without a unit, expected a distribution and its unit": {"population__distribution": {"death_rate": "normal(1, 1)"}},
+    "without a unit, expected a distribution": {"population__distribution": {"death_rate": "normal(1, 1)"}},
     "found '1/d', expected": {"population__distribution": {"death_rate": 3}},
     "found the unit 'dd'": {"population__distribution": {"death_rate": "normal(1, 0.1) 1/dd"}},
     "expected at least size = 350": {"population__covariates": {"table": "few.csv"}},
@@ -75,7 +81,9 @@ def test_bad_input(scenario, says):
 
 def test_a_table_of_points_with_a_hole(scenario):
     text = scenario.read_text()
-    scenario.write_text(text.replace('"parameters.clearance_rate" = ["1 1/d", "2 1/d", "4 1/d"]', 'table = "points.csv"'))
+    scenario.write_text(
+        text.replace('"parameters.clearance_rate" = ["1 1/d", "2 1/d", "4 1/d"]', 'table = "points.csv"')
+    )
     (scenario.parent / "points.csv").write_text("parameters.clearance_rate | 1/d,dose.product.count\n1,2\nnan,2\n")
     assert "row 3: found 'nan', expected a finite number" in refusal(scenario)
     (scenario.parent / "points.csv").write_text("parameters.clearance_rate | 1/d,dose.product.count\n1,2\n2,\n")
@@ -228,3 +236,20 @@ def test_command_line(scenario, capsys):
     assert len(one) == len(two) == 48 * 11
     assert "blood_virus [vp]" in one.columns
     assert digest(open_results("b.nc")) == digest(open_results("b.zarr"))
+
+
+def test_ctrl_c_on_the_command_line_says_how_to_go_on(scenario, capsys, monkeypatch):
+    from atmpsim.study import streaming
+
+    drive = streaming._drive
+
+    def stop(done, stream, missing, progress):
+        def interrupt(*state):
+            raise KeyboardInterrupt
+
+        return drive(done, stream, missing, interrupt)
+
+    monkeypatch.setattr(streaming, "_drive", stop)
+    assert cli.main(["run", str(scenario), "-o", "a.zarr", "-q"]) == 130
+    assert re.search(r"Interrupted; \d+ of 2100 runs are kept in .*a.zarr.partial. Finish with --resume.",
+                     capsys.readouterr().err)  # fmt: skip

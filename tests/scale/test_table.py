@@ -51,7 +51,11 @@ def test_a_grid_has_every_combination(scenario):
 
 
 def test_a_zip_pairs_values(scenario):
-    sweep = {"design": "zip", "parameters.clearance_rate": ["1 1/d", "2 1/d"], "parameters.death_rate": ["3 1/d", "4 1/d"]}
+    sweep = {
+        "design": "zip",
+        "parameters.clearance_rate": ["1 1/d", "2 1/d"],
+        "parameters.death_rate": ["3 1/d", "4 1/d"],
+    }
     made = table(scenario, sweep)
     assert made.shape["point"] == 2
     assert values(made).tolist() == [1, 2]
@@ -167,6 +171,22 @@ def test_moments_of_parts_are_those_of_the_whole():
     np.testing.assert_allclose(whole[SQUARES], [((v - v.mean()) ** 2).sum() for v in known], rtol=1e-8)
     assert whole[LOWEST].tolist() == [v.min() for v in known]
     assert whole[HIGHEST].tolist() == [v.max() for v in known]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_kernels_against_numpy(compiled):
+    from atmpsim.kernels import reductions
+
+    count, add = (f if compiled else f.py_func for f in (reductions.count_values, reductions.add_moments))
+    values_ = np.array([[-2.0, 0.0], [1.0, np.nan], [1e-300, 1e300], [1.01, -0.0], [7.0, np.inf]])
+    counts, made = np.zeros((2, bins.BINS), dtype=np.int64), np.empty((5, 2))
+    count(values_, values_.view(np.int64), counts, bins._SHIFT, bins._OFFSET - bins._FIRST, bins.TINY, bins.HUGE)
+    for column in range(2):
+        found = bins.bin_of(values_[:, column])
+        np.testing.assert_array_equal(counts[column], np.bincount(found[found >= 0], minlength=bins.BINS))
+    add(values_[:, :1], made[:, :1])
+    own = values_[:, 0]
+    np.testing.assert_allclose(made[:, 0], [5, own.mean(), own.var() * 5, own.min(), own.max()], rtol=1e-14)
 
 
 @given(st.floats(2.0**-40, 2.0**59))

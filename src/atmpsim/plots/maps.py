@@ -47,7 +47,9 @@ def plot_map(tree: xr.DataTree, metric: str, *, over: Sequence[str] | None = Non
     norm = _norm(reduced.values)
     for k, arm in enumerate(arms):
         panel = figure.add_subplot(1, len(arms), k + 1)
-        image = panel.pcolormesh(reduced.sel(arm=arm).values, cmap="cividis", norm=norm, edgecolors="white", linewidth=0.4)
+        image = panel.pcolormesh(
+            reduced.sel(arm=arm).values, cmap="cividis", norm=norm, edgecolors="white", linewidth=0.4
+        )
         _label_cells(panel, reduced, across, up, first=k == 0)
         if len(arms) > 1:
             panel.set_title(str(arm), fontsize=style.LABEL, fontfamily=style.FONT)

@@ -59,11 +59,13 @@ def middle_of(bins: IntArray) -> FloatArray:
 
 def count(values: FloatArray) -> tuple[IntArray, IntArray]:
     """Return where the counts of values of shape (run, column) are not zero (column * BINS + bin), and the counts."""
-    found = bin_of(values)
-    flat = (found + BINS * np.arange(values.shape[1]))[found >= 0]
-    counts = np.bincount(flat, minlength=0)
+    from atmpsim.kernels.reductions import count_values  # compiles; only reductions need it
+
+    own = np.ascontiguousarray(values)
+    counts = np.zeros((values.shape[1], BINS), dtype=np.int64)
+    count_values(own, own.view(np.int64), counts, _SHIFT, _OFFSET - _FIRST, TINY, HUGE)
     where = np.flatnonzero(counts)
-    return where, counts[where]
+    return where, counts.ravel()[where]
 
 
 def quantiles(counts: IntArray, wanted: FloatArray) -> FloatArray:

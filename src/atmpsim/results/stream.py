@@ -171,13 +171,13 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
         root = zarr.open_group(str(address), mode="r+")
         attributes = dict(root["provenance"].attrs)
     except Exception as error:  # storage layers raise whatever they like on what they cannot read
-        raise ResultError(where=place, found=f"a store that cannot be read ({type(error).__name__})",
-                          expected="an unfinished result of atmpsim",
-                          remedy="It is damaged or something else: give --overwrite to begin anew.") from error  # fmt: skip
+        found, remedy = f"a store that cannot be read ({type(error).__name__})", "It is damaged or something else: "
+        raise ResultError(where=place, found=found, expected="an unfinished result of atmpsim",
+                          remedy=remedy + "give --overwrite to begin anew.") from error  # fmt: skip
     version = attributes.get(_VERSION)
     if version != VERSION:
         raise ResultError(where=place, found=f"a store of version {version}", expected=f"version {VERSION}",
-                          remedy="Finish it with the version of atmpsim that began it, or give --overwrite.")  # fmt: skip
+                          remedy="Finish it with the atmpsim that began it, or give --overwrite.")  # fmt: skip
     arrays: dict[tuple[str, str], zarr.Array] = {}
     for name in ("trajectories", "summary", "parameters", "status", "checksums"):
         if name in root:
@@ -185,13 +185,23 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
             assert isinstance(group, zarr.Group)
             arrays |= {(name, key): array for key, array in group.arrays() if _has_rows(name, key, array, attributes)}
     lost = [f"{g}/{n}" for g, n in (("status", "status"), ("checksums", "sha256")) if (g, n) not in arrays]
-    names = arrays["checksums", "sha256"].attrs["variables"] if not lost else []
-    lost += [k for k in names if tuple(str(k).split("/", 1)) not in arrays]  # type: ignore[union-attr]
+    lost += [k for k in (_names(arrays["checksums", "sha256"]) if not lost else ()) if _split(k) not in arrays]
     if lost:
         raise ResultError(where=place, found=f"no array '{lost[0]}'", expected="a whole store",
                           remedy="Part of it was deleted: give --overwrite to begin anew.")  # fmt: skip
     return Stream(address=str(address), root=root, arrays=arrays, size=int(attributes[_SIZE]),  # type: ignore[arg-type]
                   chunk=int(attributes[_CHUNK]))  # type: ignore[arg-type]  # fmt: skip
+
+
+def _names(checksums: zarr.Array) -> list[str]:
+    """Return the variables, as group/name, in the order of their checksums."""
+    names: Any = checksums.attrs["variables"]
+    return [str(name) for name in names]
+
+
+def _split(key: str) -> tuple[str, str]:
+    group, _, name = key.partition("/")
+    return group, name
 
 
 def _has_rows(group: str, name: str, array: zarr.Array, attributes: Mapping[str, Any]) -> bool:
@@ -212,8 +222,8 @@ def write_chunk(stream: Stream, index: int, groups: Mapping[str, xr.Dataset]) ->
         values = groups[group][name].values
         array[begin:end] = values.astype(object) if values.dtype.kind in "OUT" else values
     checksums = stream.arrays["checksums", "sha256"]
-    for key in checksums.attrs["variables"]:  # type: ignore[union-attr]
-        group, name = str(key).split("/", 1)
+    for key in _names(checksums):
+        group, name = _split(key)
         found = blocks(np.asarray(groups[group][name].values).reshape(end - begin, -1))
         hashes.append(np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, _HASH))
     first = begin // BLOCK
@@ -245,8 +255,8 @@ def stored_digest(stream: Stream, rest: Mapping[str, xr.Dataset], grid: xr.Datas
                 entries[group, str(name)] = head(group, str(name), variable), content(variable)
     checksums = stream.arrays["checksums", "sha256"]
     hashes = np.asarray(checksums[:])
-    for column, key in enumerate(checksums.attrs["variables"]):  # type: ignore[arg-type,union-attr]
-        group, name = str(key).split("/", 1)
+    for column, key in enumerate(_names(checksums)):
+        group, name = _split(key)
         array = stream.arrays[group, name]
         inner = array.metadata.dimension_names[1:]  # type: ignore[union-attr,index]
         kind = object if array.dtype.kind in "OT" else array.dtype
@@ -260,8 +270,8 @@ def damaged(stream: Stream) -> Iterator[tuple[str, int, int]]:
     """Yield (variable, first run, first run after) of every block of runs that does not match its checksum."""
     checksums = stream.arrays["checksums", "sha256"]
     wanted = np.asarray(checksums[:])
-    for column, key in enumerate(checksums.attrs["variables"]):  # type: ignore[arg-type,union-attr]
-        array = stream.arrays[tuple(str(key).split("/", 1))]  # type: ignore[index]
+    for column, key in enumerate(_names(checksums)):
+        array = stream.arrays[_split(key)]
         for index in range(stream.chunks):
             begin, end = stream.span(index)
             try:
@@ -271,4 +281,4 @@ def damaged(stream: Stream) -> Iterator[tuple[str, int, int]]:
             for k in range(math.ceil((end - begin) / BLOCK)):
                 first = begin + k * BLOCK
                 if k >= len(found) or found[k] != wanted[first // BLOCK, column].tobytes():
-                    yield str(key), first, min(first + BLOCK, end)
+                    yield key, first, min(first + BLOCK, end)

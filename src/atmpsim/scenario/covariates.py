@@ -115,7 +115,7 @@ def read_covariates(
     notes = [f"population: masses and flows follow each subject's weight and sex (tables of the {subject.species})"]
     if weight == FROM_AGE:
         notes.append(
-            f"population: weight is the ICRP 89 median at that age and sex times exp(normal(0, {spread:g})) (assumption)"
+            f"population: weight is the ICRP 89 median at age and sex times exp(normal(0, {spread:g})) (assumption)"
         )
     return Covariates(
         species=subject.species, condition=subject.condition, age=age, weight=weight, spread=spread,

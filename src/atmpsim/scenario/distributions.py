@@ -130,7 +130,7 @@ def _check_call(node: ast.Call, where: str) -> None:
     right = count in RANDOM[name] if name in RANDOM else count % 2 == 1 if name == "piecewise" else count == 1
     if not right:
         raise ScenarioError(where=where, found=f"{count} arguments of {name}", expected="another number of them",
-                            remedy="normal(mean, sd), lognormal(mu, sd), uniform(low, high), bernoulli(p).")  # fmt: skip
+                            remedy="normal(mean, sd), lognormal(mu, sd), uniform(a, b), bernoulli(p).")  # fmt: skip
     for argument in node.args:
         _check(argument, where)
     if name in RANDOM:

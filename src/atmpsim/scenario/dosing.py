@@ -270,18 +270,6 @@ def parse_amount(text: str, *, weight_kg: float | None, target_unit: str | pint.
     return min(_number(amount, where=where, least=0.0), cap)
 
 
-def is_per_kg(text: str, *, target_unit: str, where: str) -> bool:
-    """Return whether a text is an amount per body weight.
-
-    Examples
-    --------
-    >>> is_per_kg("2e6 cell/kg", target_unit="cell", where="here")
-    True
-    """
-    per = (parse_quantity(text, where=where).units / parse_unit(target_unit, where=where)).dimensionality
-    return dict(per) == {"[mass]": -1}
-
-
 def _absolute(text: str, *, weight_kg: float | None, target: pint.Unit, where: str) -> float:
     if re.search(r"/\s*\(?\s*m2\b", str(text)):  # `m2` is not a unit, but everybody writes it
         raise _no_body_surface(text, where=where)

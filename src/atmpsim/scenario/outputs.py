@@ -24,7 +24,8 @@ def kept(output: OutputTable, equations: Equations, *, where: str) -> tuple[str,
     if keep == "all":
         return _everything(equations)
     if isinstance(keep, str):
-        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'", expected="'outputs', 'all', 'summary' or a list",
+        raise ScenarioError(where=f"{where} [output] keep", found=f"'{keep}'",
+                            expected="'outputs', 'all', 'summary' or a list",
                             remedy=f'Write keep = ["{keep}"] for one id.')  # fmt: skip
     if not keep:
         raise ScenarioError(where=f"{where} [output] keep", found="an empty list", expected="at least one id",

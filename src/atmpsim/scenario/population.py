@@ -270,7 +270,7 @@ def _empirical(given: Mapping[str, Any], name: str, tables: Mapping[str, str], m
 
 def _spreads(table: PopulationTable, layer: str) -> dict[str, float]:
     """Return the standard deviations that covariance matrices give."""
-    made = {}
+    made: dict[str, float] = {}
     for group in table.correlation:
         if group.layer == layer and group.covariance is not None:
             made |= {name: float(np.sqrt(max(row[k], 0.0))) for k, (name, row) in
@@ -342,7 +342,7 @@ def _occasions(table: PopulationTable, model: Model, where: str) -> Occasions | 
 
 
 def _residual(table: PopulationTable, where: str) -> dict[str, tuple[str, float]]:
-    made = {}
+    made: dict[str, tuple[str, float]] = {}
     for name, text in table.residual.items():
         place = f"{where} residual {name}"
         kind, _, rest = text.partition("(")

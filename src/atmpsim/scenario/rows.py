@@ -121,8 +121,10 @@ def _changing(
     population = table.population
     if population is None or population.occasions is None:
         return schedules, index
-    own = {k: np.broadcast_to(given.get(k, table.model.parameters[k].value), subjects.size)
-           for k in population.occasions.spread}  # fmt: skip
+    own = {
+        k: np.broadcast_to(np.asarray(given.get(k, table.model.parameters[k].value), dtype=np.float64), subjects.size)
+        for k in population.occasions.spread
+    }
     courses = occasion_courses(population.occasions, own, subjects, seed=population.seed, end=float(table.times[-1]))
     given |= {name: np.array([c[k].first for c in courses]) for k, name in enumerate(population.occasions.spread)}
     each = tuple(follow(schedules[which], course) for which, course in zip(index.tolist(), courses, strict=True))
@@ -159,8 +161,9 @@ def _population(
 
 def _bodies(table: RunTable, subjects: IntArray, arm: str) -> tuple[dict[str, FloatArray], FloatArray]:
     """Return what the bodies of virtual subjects give to the model, and their weights in kg."""
-    population, subject = table.population, table.scenario.subject
-    assert population is not None and population.covariates is not None and subject is not None
+    population = table.population
+    assert population is not None
+    assert population.covariates is not None
     unique, index = np.unique(subjects, return_inverse=True)
     people = population.covariates.subjects(
         unique, seed=population.seed, arm="" if population.same_in_every_arm else arm

@@ -139,7 +139,7 @@ def _combined(axes: tuple[Axis, ...], design: str, where: str) -> Sweep:
     if len(set(lengths)) > 1:
         found = ", ".join(f"{len(a.values)} of '{a.path}'" for a in axes)
         raise ScenarioError(where=where, found=found, expected="equally many values of every path",
-                            remedy='design = "zip" pairs them one by one; use "grid" for all combinations.')  # fmt: skip
+                            remedy='design = "zip" pairs them one by one; "grid" combines them all.')  # fmt: skip
     return Sweep(axes=axes, design=design, index=tuple(np.arange(lengths[0]) for _ in axes))
 
 

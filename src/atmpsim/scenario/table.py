@@ -17,23 +17,18 @@ from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
 from atmpsim.scenario.convert import (
-    check_text,
-    dose_in_model_units,
     in_model_units,
-    is_bare,
-    no_unit,
-    state_unit,
     with_unit,
 )
-from atmpsim.scenario.dosing import Dose, Schedule, expand, is_per_kg, parse_amount
-from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
+from atmpsim.scenario.dosing import Dose, Schedule, expand
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
 from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_doses
 from atmpsim.scenario.population import Population, read_population
 from atmpsim.scenario.quantities import parameter_values
-from atmpsim.scenario.reader import Inputs, check_schema, dose_name
+from atmpsim.scenario.reader import Inputs, check_schema
+from atmpsim.scenario.regimen import dosing_tables, regimen_dose
 from atmpsim.scenario.samples import sample_times
-from atmpsim.scenario.schema import SUMMARY, DoseTable, ScenarioFile, SubjectTable
+from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
@@ -41,7 +36,6 @@ from atmpsim.scenario.varying import Course, check_changeable, read_courses, wit
 from atmpsim.units import magnitude, parse_quantity
 
 DEFAULT_ARM = "default"
-DEFAULT_SUBJECT = "1"
 _MOST_PLANS = 4096
 
 
@@ -136,7 +130,8 @@ class RunTable:
         if key not in self._plans:
             if len(self._plans) > _MOST_PLANS:
                 self._plans.clear()
-            assert self.inputs is not None and self.equations is not None
+            assert self.inputs is not None
+            assert self.equations is not None
             name, raw = self.arms[arm]
             where = f"{self.inputs.name}.toml" + (f" arm '{name}'" if name != DEFAULT_ARM else "")
             changed = with_point(raw, self.sweep, point, base=self.inputs.raw, where=f"{where} [sweep]")
@@ -174,7 +169,8 @@ def expand_runs(inputs: Inputs) -> RunTable:
     table = RunTable(
         scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
         metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
-        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)), sweep=_sweep(scenario, inputs, where),
+        arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)),
+        sweep=_sweep(scenario, inputs, where),
         population=population, courses=courses, observed=_observed(population, keep, where),
         summary_only=scenario.output.keep == SUMMARY,
     )  # fmt: skip
@@ -226,7 +222,10 @@ def _with_reference(raw: Mapping[str, Any], population: Population | None) -> Ma
     if population is None or population.covariates is None:
         return raw
     first = population.covariates.subjects(np.array([0]), seed=population.seed)[0]
-    found = {"age": first.age_years and f"{first.age_years!r} yr", "weight": first.weight_kg and f"{first.weight_kg!r} kg"}
+    found = {
+        "age": first.age_years and f"{first.age_years!r} yr",
+        "weight": first.weight_kg and f"{first.weight_kg!r} kg",
+    }
     return {**raw, "subject": {**raw["subject"], **{k: v for k, v in found.items() if v}}}
 
 
@@ -270,9 +269,9 @@ def _runs(
     start = parameter_values(scenario.initial, model, f"{where} [initial]", species=True)
     given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
-    made = [_dose(d, k, scenario, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
+    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
     doses, per_kg = [dose for dose, _ in made], tuple(share for _, share in made)
-    tables = _dosing_tables(scenario, inputs, equations, where)
+    tables = dosing_tables(scenario, inputs, equations, where)
     runs = []
     for subject, table in tables.items():
         every = (*doses, *table.doses)
@@ -375,80 +374,3 @@ def _condition_values(physiology: Physiology, model: Model) -> dict[str, float]:
         if quantity is not None and quantity.value is not None:
             changed[identifier] = factor if how == "set" else quantity.value * factor
     return changed
-
-
-def _dose(
-    table: DoseTable, number: int, scenario: ScenarioFile, equations: Equations, weight: float | None, where: str
-) -> tuple[Dose, tuple[float, float] | None]:
-    """Return a dose in the model's units, and its amount per kg with the cap if it is one per body weight."""
-    model, name = equations.model, dose_name(table.name, number)
-    place = f"{where} dose '{name}'"
-    unit = state_unit(table.into, model=model, states=equations.dosable, where=f"{place} into")
-    amount = _amount(table.amount, unit, weight, typed=model.quantities[table.into].typed, where=f"{place} amount")
-    texts = {k: getattr(table, k) for k in ("time", "duration", "rate", "every", "lag", "bioavailability")}
-    texts = {k: v for k, v in texts.items() if v is not None}
-    if table.every is not None and table.count is None:
-        raise ScenarioError(where=place, found="every without count", expected="both",
-                            remedy="Give count, the number of doses, or leave every out.")  # fmt: skip
-    if table.count == 1:  # an arm may cut a series to one dose; its interval is then without meaning
-        texts.pop("every", None)
-    dose = Dose(into=table.into, amount=amount, count=1 if table.count is None else table.count, name=name, **texts)
-    made = dose_in_model_units(dose, model=model, states=equations.dosable, where=place)
-    for key, text in texts.items():  # in the user's words; the schedule knows numbers in the model's units only
-        value, positive = getattr(made, key), key in ("duration", "rate", "every")
-        if value < 0 or (positive and value == 0):
-            raise ScenarioError(where=f"{place} {key}", found=f"'{text}'",
-                                expected="a value above 0" if positive else "a value of at least 0")  # fmt: skip
-    return made, _per_kg(table.amount, unit, where=f"{place} amount")
-
-
-def _per_kg(amount: str | float, unit: str, *, where: str) -> tuple[float, float] | None:
-    first, _, cap = str(amount).partition(",")
-    if "/" not in first or not is_per_kg(first, target_unit=unit, where=where):
-        return None
-    limit = (
-        parse_amount(cap.strip().removeprefix("max"), weight_kg=None, target_unit=unit, where=where)
-        if cap
-        else math.inf
-    )
-    return parse_amount(first, weight_kg=1.0, target_unit=unit, where=where), limit
-
-
-def _amount(amount: str | float, unit: str, weight: float | None, *, typed: bool, where: str) -> float:
-    if not typed:
-        return float(in_model_units(amount, unit=unit, where=where))
-    if not isinstance(amount, str):
-        raise no_unit(amount, unit=unit, where=where)
-    check_text(amount, where=where)
-    first, *caps = (part.strip() for part in amount.split(","))
-    for part, place in [(first, where), *((cap.removeprefix("max").strip(), f"{where} max") for cap in caps)]:
-        if is_bare(part):
-            raise no_unit(part, unit=unit, where=place)
-        if part.startswith("-"):
-            raise ScenarioError(where=place, found=f"'{part}'", expected="an amount of at least 0")
-    return parse_amount(amount, weight_kg=weight, target_unit=unit, where=where)
-
-
-def _dosing_tables(
-    scenario: ScenarioFile, inputs: Inputs, equations: Equations, where: str
-) -> Mapping[str, DosingTable]:
-    if scenario.dosing is None:
-        return {DEFAULT_SUBJECT: DosingTable((), (), (), ())}
-    dosing, place = scenario.dosing, f"{where} [dosing]"
-    model = equations.model
-    time_factor = in_model_units(f"1 {dosing.time_unit}", unit=model.time_unit, where=f"{place} time_unit")
-    tables = read_dosing_table(
-        inputs.table_text, name=inputs.table_file, states=equations.dosable, ignore=dosing.ignore,
-        time_factor=float(time_factor), where=place,
-    )  # fmt: skip
-    return {
-        subject: replace(table, doses=tuple(_table_dose(d, dosing.amount_unit, model, place) for d in table.doses))
-        for subject, table in tables.items()
-    }
-
-
-def _table_dose(dose: Dose, unit: str, model: Model, where: str) -> Dose:
-    target = model.quantities[dose.into].unit
-    factor = float(in_model_units(f"1 {unit}", unit=target, where=f"{where} amount_unit into '{dose.into}'"))
-    rate = dose.rate * factor if dose.rate is not None else None
-    return replace(dose, amount=dose.amount * factor, rate=rate)

@@ -93,7 +93,8 @@ def with_states(model: Model, names: Collection[str]) -> Model:
     changed = {name: replace(model.parameters[name], constant=False) for name in names}
     # the digest of a model is that of its SBML: what was changed has to stand there
     return replace(
-        model, parameters={**model.parameters, **changed}, rate_rules={**model.rate_rules, **dict.fromkeys(names, nothing)},
+        model, parameters={**model.parameters, **changed},
+        rate_rules={**model.rate_rules, **dict.fromkeys(names, nothing)},
         sbml=f"{model.sbml}\n<!-- states: {' '.join(sorted(names))} -->",
     )  # fmt: skip
 

@@ -72,7 +72,7 @@ def run(
     """
     inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
     table = expand_runs(inputs)
-    how = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
+    how: dict[str, Any] = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
     if out is None:
         if any(how.values()):
             raise InputError(where="run", found="workers, cluster or resume without out", expected="a place for the "
@@ -100,8 +100,9 @@ def _stream(
     from atmpsim.study.streaming import reopen_failed, run_stream
 
     if not out.endswith(".zarr"):
-        raise ResultError(where=f"output '{out}'", found=f"the ending '{Path(out).suffix}'", expected="a name that ends "
-                          "in .zarr", remedy="Store large tables as Zarr; `atmpsim convert` makes others of it.")  # fmt: skip
+        raise ResultError(where=f"output '{out}'", found=f"the ending '{Path(out).suffix}'",
+                          expected="a name that ends in .zarr",
+                          remedy="Store many runs as Zarr; `atmpsim convert` makes other forms of it.")  # fmt: skip
     if "://" not in out:
         check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
     if retry_failed:

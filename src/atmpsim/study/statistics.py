@@ -49,9 +49,7 @@ def write_partial(stream: Stream, table: RunTable, computed: Computed, index: in
     edges = sorted({begin, end, *range(_up(begin, BLOCK), end, BLOCK), *range(_up(begin, per_cell), end, per_cell)})
     spans = list(pairwise(edges))
     curves = list(computed.curves.values())
-    together = np.concatenate(curves, axis=1)
-    made = np.stack([moments(together[a - begin : b - begin]) for a, b in spans])
-    made = made.reshape(len(spans), PARTS, len(curves), -1)
+    made = np.stack([np.stack([moments(c[a - begin : b - begin]) for c in curves], axis=1) for a, b in spans])
     group = stream.root.require_group(_PARTIAL).create_group(str(index), overwrite=True)
     group.create_array("cell", data=np.array([a // per_cell for a, _ in spans]))
     group.create_array("moments", data=made)
@@ -65,7 +63,7 @@ def _up(number: int, step: int) -> int:
 
 
 def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where, counted from the first cell of a chunk, the counts of its bins are not zero, and the counts."""
+    """Return the places (as steps, from the first cell of a chunk) whose counts are not zero, and the counts."""
     width = curves[0].shape[1] * bins.BINS
     first = begin // per_cell
     places, counts = [], []
@@ -75,7 +73,10 @@ def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tu
             where, found = bins.count(curve[rows])
             places.append(where + ((cell - first) * len(curves) + number) * width)
             counts.append(found)
-    return np.concatenate(places).astype(np.uint64), np.concatenate(counts).astype(np.uint32)
+    # steps from one place to the next are small numbers: half the bytes, and they compress well
+    steps = np.diff(np.concatenate(places), prepend=0)
+    kind = np.uint32 if steps.max(initial=0) < 2**32 else np.uint64
+    return steps.astype(kind), np.concatenate(counts).astype(np.uint32)
 
 
 def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dataset:
@@ -113,7 +114,9 @@ def _labelled(values: FloatArray, quantile: FloatArray, table: RunTable, labels:
         "count": (values[COUNT], "runs that count"), "mean": (values[MEAN], "mean"), "sd": (sd, "standard deviation"),
         "minimum": (values[LOWEST], "minimum"), "maximum": (values[HIGHEST], "maximum"),
     }  # fmt: skip
-    if "draw" not in table.shape and table.shape["replicate"] == 1:  # else runs that share a subject are not independent
+    if (
+        "draw" not in table.shape and table.shape["replicate"] == 1
+    ):  # else runs that share a subject are not independent
         arrays["mean_error"] = (error, "Monte-Carlo standard error of the mean")
     made: dict[str, tuple] = {
         kind: (dims, array, {"long_name": words, "units": "1" if kind == "count" else "see units"})
@@ -132,7 +135,7 @@ def _cells(stream: Stream, variables: int, samples: int) -> Iterator[tuple[int, 
         group = stream.root[f"{_PARTIAL}/{index}"]
         assert isinstance(group, zarr.Group)
         numbers, own = _read(group, "cell"), _read(group, "moments")
-        where, found = _read(group, "where").astype(np.int64), _read(group, "count")
+        where, found = np.cumsum(_read(group, "where"), dtype=np.int64), _read(group, "count")
         first = int(numbers[0])
         for number in range(first, int(numbers[-1]) + 1):
             if number != cell:

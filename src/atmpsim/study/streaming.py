@@ -242,5 +242,5 @@ def _inner_groups(stream: Stream, rest: Mapping[str, xr.Dataset], labels: Labels
             with quiet(), xr.open_zarr(stream.address, group=name, consolidated=False, decode_times=False) as stored:
                 inner = stored[[k for k, v in stored.variables.items() if "run" not in v.dims]].load()
             texts = {k: v.astype(object) for k, v in inner.variables.items() if v.dtype.kind == "T"}
-            made[name] = inner.assign_coords({k: v for k, v in texts.items()}).assign_coords(labels.grid.coords)
+            made[name] = inner.assign_coords(texts).assign_coords(labels.grid.coords)
     return made

@@ -1,0 +1,65 @@
+"""Count values on bins and add up their moments: one pass over numbers that are in the processor's cache already."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_values(values, bits, counts, shift, offset, first, last):
+    """Add each value of a column to the bin that its own bits spell.
+
+    Parameters
+    ----------
+    values, bits
+        (run, column), and the same memory as int64.
+    counts
+        (column, bin), added to. Bins 0 and 1 hold negative values and zeros; NaN is not counted.
+    shift, offset
+        A positive value is in bin `(bits >> shift) - offset`, but at least in `first` and at most in `last`.
+    """
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value = values[k, j]
+            if value > 0.0:
+                place = (bits[k, j] >> shift) - offset
+                counts[j, min(max(place, first), last)] += 1
+            elif value == 0.0:
+                counts[j, 1] += 1
+            elif value < 0.0:
+                counts[j, 0] += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_moments(values, made):
+    """Write count, mean, sum of squared deviations, minimum and maximum of each column; NaN is left out.
+
+    Parameters
+    ----------
+    values
+        (run, column).
+    made
+        (5, column), written. Without any value mean, minimum and maximum are NaN.
+    """
+    rows, columns = values.shape
+    for j in range(columns):
+        made[0, j], made[1, j], made[2, j], made[3, j], made[4, j] = 0.0, 0.0, 0.0, np.inf, -np.inf
+    for k in range(rows):
+        for j in range(columns):
+            value = values[k, j]
+            if value == value:
+                made[0, j] += 1.0
+                made[1, j] += value
+                made[3, j] = min(made[3, j], value)
+                made[4, j] = max(made[4, j], value)
+    for j in range(columns):
+        if made[0, j] > 0.0:
+            made[1, j] /= made[0, j]
+        else:
+            made[1, j], made[3, j], made[4, j] = np.nan, np.nan, np.nan
+    for k in range(rows):
+        for j in range(columns):
+            value = values[k, j]
+            if value == value:
+                made[2, j] += (value - made[1, j]) ** 2
