@@ -24,7 +24,9 @@ NOTHING = 1e-6
 
 _STEPS: dict[str, tuple[float, ...]] = {
     "h": (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 672),
-    "d": (0.25, 0.5, 1, 2, 7, 14, 28, 56, 91, 182),
+    "d": (0.25, 0.5, 1, 2, 7, 14, 28, 56, 91, 182, 364, 728, 1820, 3640),
+    "wk": (1, 2, 4, 8, 13, 26, 52, 104, 260, 520),
+    "yr": (0.25, 0.5, 1, 2, 5, 10, 20),
     "min": (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440),
 }
 
@@ -80,7 +82,8 @@ def choose_scale(values: FloatArray, *, units: str, limit: float | None = None) 
     """Return the axis for the values.
 
     It is logarithmic if the positive values (but for the lowest 5 %: an onset from zero passes through every
-    decade) span more than three decades. Percentages are always linear: they are shares of a whole.
+    decade) span more than three decades. Percentages are always linear: they are shares of a whole, and so is a
+    number without dimension that stays between 0 and 1 and comes above a half.
 
     Parameters
     ----------
@@ -99,11 +102,16 @@ def choose_scale(values: FloatArray, *, units: str, limit: float | None = None) 
         return _logarithmic(limit, limit, units, limit) if limit else Scale(low=0.0, high=1.0)
     positive = known[known > 0]
     peak = float(known.max())
-    if units != "percent" and positive.size and float(known.min()) > -1e-3 * peak:
+    if not _is_share(known, units) and positive.size and float(known.min()) > -1e-3 * peak:
         lowest = min(float(np.quantile(positive, 0.05, method="lower")), limit or math.inf)
         if math.log10(peak / lowest) > LOG_FROM_DECADES:
             return _logarithmic(float(positive.min()), peak, units, limit)
     return _linear(float(known.min()), peak, units, limit)
+
+
+def _is_share(known: FloatArray, units: str) -> bool:
+    whole = units == "1" and known.min() > -1e-9 and 0.5 < known.max() < 1 + 1e-9
+    return units == "percent" or bool(whole)
 
 
 def _logarithmic(lowest: float, peak: float, units: str, limit: float | None) -> Scale:

@@ -158,6 +158,7 @@ def set_time_axis(axes: Axes, *, low: float, high: float, units: str, ticks: int
     """Set ends and ticks of the horizontal axis, with whole days and weeks where the unit is known."""
     margin = 0.015 * (high - low) or 0.5
     axes.set_xlim(low - margin, high + margin)
+    ticks = ticks if high < 1000 else max(3, ticks * 2 // 3)  # four digits need more room
     step = time_step(high - low, units, at_most=ticks) if high > low else None
     axes.xaxis.set_major_locator(MultipleLocator(step) if step else MaxNLocator(nbins=ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
