@@ -23,7 +23,7 @@ def test_code_needs_nothing_of_the_compiler() -> None:
     module = llvm.parse_assembly(driver._text())
     native = module.get_function("advance_trajectories")
     assert not native.is_declaration
-    compiled = driver.compile_object(str(module))
+    compiled = driver.compile_object(str(module), level=2)
     for foreign in (b"PyErr", b"PyTuple", b"NRT_", b"numba_gil"):
         assert foreign not in compiled
 

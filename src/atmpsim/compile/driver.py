@@ -24,7 +24,7 @@ def load_driver() -> Callable[[int], None]:
     name = cache.key(_fingerprint(), _NAME)
     code = cache.load(_KIND, name)
     if code is None:
-        code = compile_object(_text())
+        code = compile_object(_text(), level=2)
         cache.store(_KIND, name, code)
     engine = load_object(code)
     function = _SIGNATURE(engine.get_function_address(_NAME))
