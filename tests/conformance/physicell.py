@@ -155,10 +155,8 @@ def compare_units(folder: Path, name: str) -> Comparison:
             return Comparison(name, 0, np.inf, DIFFER, f"{ours.id.size} cells for {ids.size} at {time:g}")
         place = np.argsort(np.argsort(ids))  # PhysiCell leaves gaps in its numbers: the order is the same
         for quantity in (*_UNITS, *_BEHAVIOURS):
-            if quantity in _UNITS:
-                values = _UNITS[quantity](ours)
-            else:
-                values = run.behaviour(ours, _BEHAVIOURS[quantity])
+            read = _UNITS.get(quantity)
+            values = read(ours) if read else run.behaviour(ours, _BEHAVIOURS[quantity])
             for row, mine, theirs in zip(now, values[place], column(now, quantity), strict=True):
                 if quantity in _RANDOM.get(row["cell_type"], ()):
                     continue
@@ -215,7 +213,11 @@ def compare_statistics(folder: Path, name: str) -> Comparison:
     """Compare means over seeds of all quantities at all hours."""
     seeds = {int(row["seed"]) for row in table(folder / "curves.csv")}
     reference = {
-        (float(row["time_min"]), row["cell_type"], row["quantity"]): (float(row["mean"]), float(row["sd"] or 0), int(row["n"]))
+        (float(row["time_min"]), row["cell_type"], row["quantity"]): (
+            float(row["mean"]),
+            float(row["sd"] or 0),
+            int(row["n"]),
+        )
         for row in table(folder / "summary.csv")
     }
     times = sorted({time for time, _, _ in reference})
@@ -233,8 +235,8 @@ def compare_statistics(folder: Path, name: str) -> Comparison:
         error = np.sqrt(sd**2 / n + ours.var(ddof=1) / ours.size)
         difference = abs(ours.mean() - mean)
         allowed = max(3.0 * error, 0.03 * abs(mean), 0.5 if key[2] in _COUNTS else 0.0)
-        floor = 1e-9 * max(abs(mean), 1.0)
-        z[key] = difference / max(error, floor / 8.0)
+        floor = 1e-5 * max(abs(mean), 1e-6)  # the reference is printed with six digits
+        z[key] = difference / max(error, floor)
         if difference > max(allowed, floor):
             beyond.append(key)
     return _judge(name, z, beyond, reference, samples)

@@ -6,6 +6,7 @@ from atmpsim.agents.spec import FACES, PHYSICELL, Domain, Options, Steps, Substr
 from atmpsim.agents.tree import Node
 
 MAX_VALUES = 200_000_000  # voxels times substrates: 1.6 GB in one array of doubles
+MAX_SEED = 2**63 - 1
 
 _TIME_UNITS, _SPACE_UNITS = ("min", "minute", "minutes"), ("micron", "microns", "um", "µm")
 
@@ -94,12 +95,15 @@ def read_options(root: Node, *, seed: float | bool | str | None) -> Options:
 
 def _seed(root: Node, given: float | bool | str) -> int | None:
     if isinstance(given, int | float):
+        if given < 0 or given > MAX_SEED:
+            place = root.child("user_parameters", "random_seed") or root
+            raise place.refuse(f"{given:g}", f"a whole number from 0 to {MAX_SEED}")
         return int(given)
     if given in ("", "system_clock", "random"):
         return None
     node = root.child("options", "random_seed") or root
-    if not given.lstrip("-").isdecimal() or len(given) > 18:
-        raise node.refuse(f"'{given[:40]}'", "a whole number, or system_clock")
+    if not given.isdecimal() or len(given) > 18:
+        raise node.refuse(f"'{given[:40]}'", "a whole number of at least 0, or system_clock")
     return int(given)
 
 

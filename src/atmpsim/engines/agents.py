@@ -66,7 +66,8 @@ def simulate_agents(
         raise ModelError(where="fields", found=f"'{fields}'", expected=one_of(SCHEMES))
     unknown = set(field_steps or {}) - {s.name for s in model.substrates}
     if unknown:
-        raise ModelError(where="field_steps", found=f"'{min(unknown)}'", expected=one_of(s.name for s in model.substrates))
+        raise ModelError(where="field_steps", found=f"'{min(unknown)}'",
+                         expected=one_of(s.name for s in model.substrates))  # fmt: skip
     if checkpoint is not None and snapshots:
         raise ModelError(where="checkpoint", found="snapshots", expected="none",
                          remedy="Snapshots do not go to the file: leave one of them out.")  # fmt: skip
@@ -102,7 +103,7 @@ def _go(
 
 def _times(model: AgentModel) -> NDArray[np.float64]:
     steps = model.steps
-    return np.arange(0, int(steps.end / steps.save_every + 1e-9) + 1) * steps.save_every
+    return np.arange(int(steps.end / steps.save_every + 1e-9) + 1, dtype=np.float64) * steps.save_every
 
 
 def _steps(model: AgentModel, times: NDArray[np.float64]) -> NDArray[np.int64]:

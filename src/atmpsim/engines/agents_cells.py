@@ -27,10 +27,7 @@ def make_cells(model: AgentModel, types: r.Types, layout: r.Layout, *, springs: 
     )  # fmt: skip
     cells.identity[r.ID, :count] = np.arange(count)
     cells.real[r.X : r.Z + 1, :count] = positions.T
-    cells.real[r.DEATH] = np.nan
     cells.whole[r.TYPE, :count] = kinds
-    for row in (r.TARGET, r.VOXEL, r.PREY, r.AIM, r.MATE):
-        cells.whole[row] = -1
     _fill(model, types, cells, count, seed)
     return cells, count
 
@@ -39,7 +36,7 @@ def _first_cells(model: AgentModel, seed: int) -> tuple[NDArray[np.float64], NDA
     """Return positions and types: those of the list, after those at random places."""
     extra = model.cells.random_per_type
     kinds = np.repeat(np.arange(len(model.cell_types)), extra)
-    draw = _generator(seed, 0).random((kinds.size, 3))
+    draw = generator(seed, r.D_START).random((kinds.size, 3))
     lower, upper = np.array(model.domain.lower), np.array(model.domain.upper)
     places = lower + draw * (upper - lower)
     if model.domain.two_dimensional:
@@ -47,34 +44,46 @@ def _first_cells(model: AgentModel, seed: int) -> tuple[NDArray[np.float64], NDA
     return np.concatenate([places, model.cells.positions]), np.concatenate([kinds, model.cells.types])
 
 
-def _generator(seed: int, stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.array([seed, r.D_START + 256 * stream], dtype=np.uint64)))
+def generator(seed: int, purpose: int | np.integer, stream: int = 0) -> np.random.Generator:
+    """Return NumPy's generator for a purpose, a function of the seed alone."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, int(purpose) + 256 * stream], dtype=np.uint64)))
 
 
 def _fill(model: AgentModel, types: r.Types, cells: r.Cells, count: int, seed: int) -> None:
-    """Write volumes, behaviours and flags of the first cells."""
+    """Write volumes, behaviours and flags of the first cells: their type's, then the list's, then what is drawn."""
     kinds = cells.whole[r.TYPE, :count]
-    for b, slot in enumerate(types.slot):
-        if slot >= 0:
-            cells.vary[slot, :count] = types.base[kinds, b]
     total = np.array([t.volume.total for t in model.cell_types])[kinds]
     listed = slice(count - len(model.cells.types), count)
     wanted = total.copy()
     wanted[listed] = np.where(np.isnan(model.cells.volumes), total[listed], model.cells.volumes)
+    fill_type(model, types, cells, 0, count)
     for column, behaviour in enumerate(model.cells.behaviours):
         given = model.cells.values[:, column]
         own = cells.vary[types.slot[behaviour], listed]
         own[:] = np.where(np.isnan(given), own, given)
     _vary(model, types, cells, wanted, count, seed)
-    movable = types.first[r.MOVABLE_BEHAVIOUR]
-    slot = types.slot[movable]
-    flags = types.base[kinds, movable] if slot < 0 else cells.vary[slot, :count]
-    cells.whole[r.MOVABLE, :count] = flags > 0.5
-    cells.whole[r.MOTILE, :count] = types.number[kinds, r.T_MOTILE]
+    slot = types.slot[types.first[r.MOVABLE_BEHAVIOUR]]
+    if slot >= 0:
+        cells.whole[r.MOVABLE, :count] = cells.vary[slot, :count] > 0.5
+    _fill_volumes(model, types, cells, wanted / total, 0, count)
+
+
+def fill_type(model: AgentModel, types: r.Types, cells: r.Cells, begin: int, end: int) -> None:
+    """Give the cells `begin` to `end`, whose type and place are set, what their type and place say."""
+    new = slice(begin, end)
+    kinds = cells.whole[r.TYPE, new]
+    for b, slot in enumerate(types.slot):
+        if slot >= 0:
+            cells.vary[slot, new] = types.base[kinds, b]
+    for row in (r.TARGET, r.VOXEL, r.PREY, r.AIM, r.MATE):
+        cells.whole[row, new] = -1
+    cells.whole[r.MOVABLE, new] = types.base[kinds, types.first[r.MOVABLE_BEHAVIOUR]] > 0.5
+    cells.whole[r.MOTILE, new] = types.number[kinds, r.T_MOTILE]
     lower, upper = (np.array(side)[:, None] for side in (model.domain.lower, model.domain.upper))
-    places = cells.real[r.X : r.Z + 1, :count]
-    cells.whole[r.OUTSIDE, :count] = np.any((places < lower) | (places > upper), axis=0)
-    _fill_volumes(model, types, cells, wanted / total, count)
+    places = cells.real[r.X : r.Z + 1, new]
+    cells.whole[r.OUTSIDE, new] = np.any((places < lower) | (places > upper), axis=0)
+    cells.real[r.DEATH, new] = np.nan
+    _fill_volumes(model, types, cells, np.ones(end - begin), begin, end)
 
 
 def _vary(
@@ -85,7 +94,7 @@ def _vary(
     for kind in model.cell_types:
         mine = np.flatnonzero(kinds == kind.id)
         for stream, one in enumerate(kind.distributions):
-            drawn = _draw(one, mine.size, _generator(seed, 1 + 64 * kind.id + stream))
+            drawn = _draw(one, mine.size, generator(seed, r.D_START, 1 + 64 * kind.id + stream))
             if one.behaviour < 0:
                 volumes[mine] = drawn
             else:
@@ -111,12 +120,12 @@ def _draw(one: Distribution, size: int, generator: np.random.Generator) -> NDArr
 
 
 def _fill_volumes(
-    model: AgentModel, types: r.Types, cells: r.Cells, scale: NDArray[np.float64], count: int
+    model: AgentModel, types: r.Types, cells: r.Cells, scale: NDArray[np.float64], begin: int, end: int
 ) -> None:
     """Write volumes; a volume of a cell's own scales all its parts and targets."""
-    real, number = cells.real[:, :count], types.number[cells.whole[r.TYPE, :count]]
+    real, number = cells.real[:, begin:end], types.number[cells.whole[r.TYPE, begin:end]]
     volume = [t.volume for t in model.cell_types]
-    kinds = cells.whole[r.TYPE, :count]
+    kinds = cells.whole[r.TYPE, begin:end]
     total = np.array([v.total for v in volume])[kinds] * scale
     nuclear = np.array([v.nuclear for v in volume])[kinds] * scale
     wet = number[:, r.T_FLUID_FRACTION]

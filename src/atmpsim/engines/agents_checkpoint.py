@@ -21,8 +21,7 @@ _CELLS = ("real", "whole", "identity", "vary")
 def fingerprint(world: World, times: np.ndarray) -> str:
     """Return a digest of all that decides the course of a run."""
     model = world.model
-    parts = [str(FORMAT), model.compatibility, world.scheme, str(world.seed), str(world.w.fields.every.tolist())]
-    parts += [f"{name}\n{text}" for name, text in sorted(model.text.items())]
+    parts = [str(FORMAT), model.digest, world.scheme, str(world.seed), str(world.w.fields.every.tolist())]
     parts += [repr(part) for part in (model.domain, model.steps, model.options, model.substrates, model.cell_types)]
     parts += [repr(part) for part in (model.custom, model.rules, model.extension)]
     digest = hashlib.sha256("\0".join(parts).encode())

@@ -101,7 +101,8 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
     start[:, 1:] = totals
     start[1:, 0] = totals[:-1, -1]
     return Sweeps(
-        coupling=coupling, pivot=pivot, upper=upper, held_start=start, held_column=np.ascontiguousarray(np.nonzero(held)[2], dtype=np.int64),
+        coupling=coupling, pivot=pivot, upper=upper, held_start=start,
+        held_column=np.ascontiguousarray(np.nonzero(held)[2], dtype=np.int64),
         held_value=rows[held], moves=np.ones(count, np.uint8),
     )  # fmt: skip
 

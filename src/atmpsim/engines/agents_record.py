@@ -139,7 +139,9 @@ def snapshot(world: World) -> Snapshot:
     density = world.w.fields.density
     stride, nx = density.shape[-1], world.w.box.nx
     voxel = np.where(whole[r.VOXEL] >= 0, whole[r.VOXEL] // stride * nx + whole[r.VOXEL] % stride, -1)
-    inside = real[layout.inside : layout.inside + layout.substrates].T if layout.inside >= 0 else np.zeros((here.size, 0))
+    inside = np.zeros((here.size, 0))
+    if layout.inside >= 0:
+        inside = real[layout.inside : layout.inside + layout.substrates].T
     return Snapshot(
         time=world.time, id=identity[r.ID], parent=identity[r.PARENT], cell_type=whole[r.TYPE], state=state,
         phase_code=phase, voxel=voxel, position=real[r.X : r.Z + 1].T.copy(), radius=real[r.RADIUS],

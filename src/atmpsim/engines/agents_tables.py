@@ -81,15 +81,23 @@ def make_layout(model: AgentModel) -> r.Layout:
     substrates = len(model.substrates)
     signals = {model.signals[rule.signal].kind for rule in model.rules}
     row = r.REAL_ROWS + 3 * substrates
-    tracks = model.options.track_internalised or r.S_INTRACELLULAR in signals
+    therapy = not model.extension.empty
+    tracks = model.options.track_internalised or r.S_INTRACELLULAR in signals or therapy
     inside = row if tracks and substrates else -1
     row += substrates if inside >= 0 else 0
     contact = row if any(r.S_CONTACT <= k <= r.S_CONTACT_OTHER_DEAD for k in signals) else -1
+    row += layout_contacts(len(model.cell_types)) if contact >= 0 else 0
     return r.Layout(
         loss=r.REAL_ROWS, gain=r.REAL_ROWS + substrates, gift=r.REAL_ROWS + 2 * substrates, inside=inside,
-        contact=contact, types=len(model.cell_types), substrates=substrates,
+        contact=contact, clock=row if therapy else -1, seen=row + 1 if therapy else -1,
+        types=len(model.cell_types), substrates=substrates,
         custom_conserved=np.array([c.conserved for c in model.custom], dtype=np.uint8),
     )  # fmt: skip
+
+
+def layout_contacts(types: int) -> int:
+    """Return how many counts of neighbours there are: by type, live, dead, apoptotic, necrotic, other dead."""
+    return types + 5
 
 
 def count_rows(layout: r.Layout) -> int:
@@ -97,7 +105,9 @@ def count_rows(layout: r.Layout) -> int:
     rows = r.REAL_ROWS + 3 * layout.substrates
     if layout.inside >= 0:
         rows += layout.substrates
-    return rows + (layout.types + 5 if layout.contact >= 0 else 0)
+    if layout.contact >= 0:
+        rows += layout_contacts(layout.types)
+    return rows + (1 + layout.substrates if layout.clock >= 0 else 0)
 
 
 def make_quirks(model: AgentModel) -> r.Quirks:
@@ -110,8 +120,11 @@ def make_box(model: AgentModel) -> r.Box:
     """Return the domain, its voxels and its time steps."""
     domain, steps = model.domain, model.steps
     stride = domain.shape[0] + -domain.shape[0] % LANES
+    (x_min, y_min, z_min), (x_max, y_max, z_max) = domain.lower, domain.upper
+    (dx, dy, dz), (nx, ny, nz) = domain.voxel, domain.shape
     return r.Box(
-        *map(float, domain.lower), *map(float, domain.upper), *map(float, domain.voxel), *domain.shape,
-        stride=stride, planar=domain.two_dimensional, wall=model.options.virtual_wall, dt_mechanics=steps.mechanics,
-        dt_phenotype=steps.phenotype,
+        x_min=float(x_min), y_min=float(y_min), z_min=float(z_min), x_max=float(x_max), y_max=float(y_max),
+        z_max=float(z_max), dx=float(dx), dy=float(dy), dz=float(dz), nx=nx, ny=ny, nz=nz, stride=stride,
+        planar=domain.two_dimensional, wall=model.options.virtual_wall, dt_mechanics=float(steps.mechanics),
+        dt_phenotype=float(steps.phenotype),
     )  # fmt: skip

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atmpsim.agents.rules import RuleTables, compile_rules
 from atmpsim.agents.spec import AgentModel
-from atmpsim.engines.agents_cells import make_cells, with_room
+from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
+from atmpsim.engines.agents_therapy import make_therapy, make_timetable, newcomers
 from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 from atmpsim.kernels.agents import rows as r
@@ -20,7 +22,9 @@ from atmpsim.kernels.agents.forces import BY_CELL, BY_TYPE, UNIFORM
 from atmpsim.kernels.agents.lists import Neighbours
 from atmpsim.kernels.agents.phenotype import live_on
 from atmpsim.kernels.agents.population import divide, order_cells, refresh, reorder
+from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.sources import Tenants
+from atmpsim.kernels.agents.therapy import therapy_step
 
 FIELD_STEP = 1.0  # min, of an implicit step: fields follow cells, whose rates change every phenotype step
 FIRST_SKIN = 2.0  # um
@@ -53,6 +57,7 @@ class World:
         self.model, self.seed, self.scheme = model, np.uint64(seed), scheme
         self.types, self.layout = make_types(model), make_layout(model)
         self.rules: RuleTables = compile_rules(model)
+        self.therapy, self.timetable = make_therapy(model), make_timetable(model, seed)
         steps = model.steps
         self.phenotype_every = steps_in(steps.phenotype, steps.mechanics, where=f"{model.name} dt_phenotype")
         if scheme == SPLIT:
@@ -84,7 +89,7 @@ class World:
             longest=np.zeros(threads, np.int64), barrier=np.zeros(BARRIER_WORDS, np.int64),
         )  # fmt: skip
 
-    def _may(self, *kinds: int) -> bool:
+    def _may(self, *kinds: int | np.integer) -> bool:
         """Return whether a behaviour of these kinds is, or may become, more than 0 in some cell."""
         ids = [b.id for b in self.model.behaviours if b.kind in kinds]
         ruled = {rule.behaviour for rule in self.model.rules}
@@ -164,11 +169,17 @@ class World:
 
     def _phenotype(self, crew: Crew) -> None:
         w = self.w
-        fields = w.fields.density.reshape(len(self.model.substrates), -1), w.fields.slopes
+        if self.step == 0:
+            edges = not w.quirks.flat_edges
+            crew.run(measure_slopes, w.fields.density, w.box.nx, w.box, w.fields.wanted, w.fields.slopes, edges)
+        fields = self._density, w.fields.slopes
         crew.run(
             live_on, w.cells, self.count, w.types, w.layout, w.quirks, self.rules, fields, w.box, self.time, self.seed,
             self.step,
         )  # fmt: skip
+        if not self.model.extension.empty:
+            self._therapy()
+            w = self.w
         births = int(np.count_nonzero(w.cells.whole[r.FATE, : self.count] == r.DIVIDES))
         if self.count + births > self.max_cells:
             self.stop = f"at {self.time:g} min the population would exceed {self.max_cells} cells"
@@ -187,6 +198,29 @@ class World:
         crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
         self._settle(crew)
 
+    def _therapy(self) -> None:
+        """Let viruses act in cells, and cells come in."""
+        w, layout = self.w, self.layout
+        density = self._density
+        therapy_step(
+            w.cells, self.count, w.types, layout, w.quirks, self.therapy, density, w.fields.voxel_volume,
+            w.box.dt_phenotype, self.seed, self.step,
+        )  # fmt: skip
+        new = newcomers(self.model, self.timetable, w.cells, self.count, density, step=self.step, seed=int(self.seed))
+        begin, end = self.count, self.count + new.kind.size
+        if begin == end:
+            return
+        self.make_room(end)
+        cells = self.w.cells
+        cells.real[:, begin:end], cells.whole[:, begin:end] = 0.0, 0
+        cells.whole[r.TYPE, begin:end], cells.real[r.X : r.Z + 1, begin:end] = new.kind, new.place.T
+        cells.real[layout.clock, begin:end], cells.real[r.BIRTH, begin:end] = new.clock, self.time
+        cells.identity[r.ID, begin:end] = np.arange(self.next_id, self.next_id + new.kind.size)
+        cells.identity[r.PARENT, begin:end] = -1
+        fill_type(self.model, self.types, cells, begin, end)
+        self.next_id += new.kind.size
+        self.count = end
+
     def _settle(self, crew: Crew) -> None:
         """Bring the voxels' cells and sources up to date, and let the lists of neighbours be made anew."""
         w = self.w
@@ -198,6 +232,12 @@ class World:
             a.settle_sources, w.cells, self.count, self.layout, w.box, w.tenants, w.fields, w.memory, self._dt_field,
             barrier=w.barrier,
         )  # fmt: skip
+
+    @property
+    def _density(self) -> NDArray[np.float64]:
+        """Return the densities as (substrate, voxel)."""
+        density = self.w.fields.density
+        return density.reshape(density.shape[0], int(np.prod(density.shape[1:])))
 
     @property
     def _dt_field(self) -> float:

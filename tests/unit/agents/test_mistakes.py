@@ -31,6 +31,11 @@ SETTINGS = {
     "steps out of order": ((">0.1</dt_mechanics>", ">0.015</dt_mechanics>"), r"whole multiple of dt_diffusion"),
     "hours": (("<time_units>min", "<time_units>hour"), r"found 'hour', expected min"),
     "seed": ((">4</random_seed>", ">four</random_seed>"), r"<random_seed>: found 'four'"),
+    "negative seed": ((">4</random_seed>", ">--4</random_seed>"), r"<random_seed>: found '--4'"),
+    "seed of the user": (
+        ("<user_parameters/>", "<user_parameters><random_seed type='int'>-3</random_seed></user_parameters>"),
+        r"<random_seed>: found -3",
+    ),
     "yes or no": ((">true</virtual_wall", ">perhaps</virtual_wall"), r"text 'perhaps', expected true or false"),
     "doubled substrate": (('<variable name="virus"', '<variable name="oxygen"'), r"second <variable> 'oxygen'"),
     "doubled type": (('name="T cell" ID', 'name="tumour" ID'), r"second <cell_definition> 'tumour'"),

@@ -177,7 +177,7 @@ def advance(w, count, skin, seed, last, thread, threads):
         if (step + 1) % plan.phenotype_every == 0:  # what only rules ask for
             if plan.contacts:
                 count_contacts(cells, count, layout, near, quirks, thread, threads)
-            measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, thread, threads)
+            measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, True, thread, threads)
         if plan.acts:
             decide(cells, count, types, near, box, quirks, seed, step, thread, threads)
         meet(barrier, threads)

@@ -6,9 +6,13 @@ time of compilation.
 
 from __future__ import annotations
 
-from numba import njit
+from typing import Any
 
-_COMMON = {"nogil": True, "error_model": "numpy"}
+import numba
+
+njit: Any = numba.njit  # its stubs do not know every option
+
+_COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _EXACT = {"contract", "nsz"}  # the same rounding in every turn of a loop, in vectors and out of them
 _LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # sums over the neighbours of one cell or the voxels of one row
 

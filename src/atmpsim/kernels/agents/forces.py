@@ -8,16 +8,43 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import uint64
 
-from atmpsim.kernels.agents.compiled import inner, inner_loose
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import inner, inner_loose
 from atmpsim.kernels.agents.lists import GRAIN
 from atmpsim.kernels.agents.motility import crawl
 from atmpsim.kernels.agents.rows import (
-    ADHESIVE_AFFINITY, GONE, LIVE, MOTILE, MOVABLE, MX, MY, MZ, OUTSIDE, PRESSURE, PX, PY, PZ, RADIUS, REACH,
-    REACH0, ROOT_ADHESION, ROOT_REPULSION, SPEED, STATE, TYPE, VX, VY, VZ, X, X0, Y, Y0, Z, Z0,
+    ADHESIVE_AFFINITY,
+    GONE,
+    MOTILE,
+    MOVABLE,
+    MX,
+    MY,
+    MZ,
+    NO_INDEX,
+    OUTSIDE,
+    PRESSURE,
+    PX,
+    PY,
+    PZ,
+    RADIUS,
+    REACH,
+    REACH0,
+    ROOT_ADHESION,
+    ROOT_REPULSION,
+    SPEED,
+    STATE,
+    TYPE,
+    VX,
+    VY,
+    VZ,
+    X0,
+    Y0,
+    Z0,
+    X,
+    Y,
+    Z,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
 
@@ -137,7 +164,8 @@ def find_velocities(cells, count, types, near, box, quirks, affinities, density,
     """
     real, whole = cells.real, cells.whole
     x, y, z, radius, reach = real[X], real[Y], real[Z], real[RADIUS], real[REACH]
-    repulsion, adhesion, who, number, kind = real[ROOT_REPULSION], real[ROOT_ADHESION], near.who, near.number, whole[TYPE]
+    repulsion, adhesion, kind = real[ROOT_REPULSION], real[ROOT_ADHESION], whole[TYPE]
+    who, number = near.who, near.number
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(begin, end):
         if whole[OUTSIDE, i] or whole[STATE, i] == GONE:
@@ -162,7 +190,7 @@ def find_velocities(cells, count, types, near, box, quirks, affinities, density,
             real[VX + axis, i] += push
         if whole[MOTILE, i]:
             crawl(cells, types, box, quirks, density, seed, step, i)
-            scale = 1.0 if quirks.speed_at_turns else value(cells, types, SPEED, 0, i)
+            scale = 1.0 if quirks.speed_at_turns else value(cells, types, SPEED, NO_INDEX, i)
             real[VX, i] += scale * real[MX, i]
             real[VY, i] += scale * real[MY, i]
             real[VZ, i] += scale * real[MZ, i]

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
 from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
@@ -41,7 +41,7 @@ class Solver(NamedTuple):
 
 @inner_loose
 def _stencil_row(a, below, above, before, after, diagonal, cx, cy, cz, out, nx):
-    """Write the operator's row: diagonal times centre less the couplings to the neighbours; return its product with a."""
+    """Write the operator's row: diagonal times centre less the couplings; return its product with `a`."""
     n = nx - 1
     if nx == 1:
         out[0] = diagonal[0] * a[0] - cy * (below[0] + above[0]) - cz * (before[0] + after[0])
@@ -71,9 +71,7 @@ def _apply_row(p, k, j, solver, cx, cy, cz, nx):
     above = p[k, j + 1] if j + 1 < ny else solver.nothing
     before = p[k - 1, j] if k > 0 else solver.nothing
     after = p[k + 1, j] if k + 1 < nz else solver.nothing
-    return _stencil_row(
-        p[k, j], below, above, before, after, solver.diagonal[k, j], cx, cy, cz, solver.image[k, j], nx
-    )
+    return _stencil_row(p[k, j], below, above, before, after, solver.diagonal[k, j], cx, cy, cz, solver.image[k, j], nx)
 
 
 @inner_loose

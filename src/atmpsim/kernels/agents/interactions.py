@@ -10,16 +10,54 @@ from __future__ import annotations
 
 import math
 
-
-from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
 from atmpsim.kernels.agents.rows import (
-    ACTS, ADHESION_DISTANCE, AIM, APOPTOTIC, ATTACK, ATTACK_DAMAGE, ATTACK_DURATION, ATTACK_TIME, CUSTOM,
-    CYTOPLASMIC_SOLID, D_ATTACK_END, D_EAT, D_FUSE, DAMAGE, DELIVERED, FLUID, FUSE, GONE, ID, IMMUNOGENICITY, LIVE,
-    MATE, MOVABLE, NUCLEAR, NUCLEAR_SOLID, OUTSIDE, PHAGOCYTOSE_APOPTOTIC, PHAGOCYTOSE_LIVE, PHAGOCYTOSE_NECROTIC,
-    PREY, RADIUS, REACH, ROOT_ADHESION, ROOT_REPULSION, STATE, TARGET, TARGET_CYTOPLASMIC_SOLID, TARGET_NUCLEAR_SOLID,
-    TOTAL, TYPE, X, Y, Z,
+    ACTS,
+    ADHESION_DISTANCE,
+    AIM,
+    APOPTOTIC,
+    ATTACK,
+    ATTACK_DAMAGE,
+    ATTACK_DURATION,
+    ATTACK_TIME,
+    CUSTOM,
+    CYTOPLASMIC_SOLID,
+    D_ATTACK_END,
+    D_EAT,
+    D_FUSE,
+    DAMAGE,
+    DELIVERED,
+    FLUID,
+    FUSE,
+    GONE,
+    ID,
+    IMMUNOGENICITY,
+    LIVE,
+    MATE,
+    MOVABLE,
+    NO_INDEX,
+    NUCLEAR,
+    NUCLEAR_SOLID,
+    OUTSIDE,
+    PHAGOCYTOSE_APOPTOTIC,
+    PHAGOCYTOSE_LIVE,
+    PHAGOCYTOSE_NECROTIC,
+    PREY,
+    RADIUS,
+    REACH,
+    ROOT_ADHESION,
+    ROOT_REPULSION,
+    STATE,
+    TARGET,
+    TARGET_CYTOPLASMIC_SOLID,
+    TARGET_NUCLEAR_SOLID,
+    TOTAL,
+    TYPE,
+    X,
+    Y,
+    Z,
 )  # fmt: skip
 from atmpsim.kernels.agents.springs import link, touching, unlink, unlink_all
 from atmpsim.kernels.agents.values import set_value, value
@@ -55,10 +93,11 @@ def count_contacts(cells, count, layout, near, quirks, thread, threads):
 @inner
 def _meet_dead(cells, types, i, j, dt, seed, step):
     kind = PHAGOCYTOSE_APOPTOTIC if cells.whole[STATE, j] == APOPTOTIC else PHAGOCYTOSE_NECROTIC
-    chance = dt * value(cells, types, kind, 0, i)
-    if chance > 0.0 and cells.whole[PREY, i] < 0:
-        if uniforms(seed, cells.identity[ID, i], cells.identity[ID, j], step, D_EAT)[0] <= chance:
-            cells.whole[PREY, i] = j
+    chance = dt * value(cells, types, kind, NO_INDEX, i)
+    if chance <= 0.0 or cells.whole[PREY, i] >= 0:
+        return
+    if uniforms(seed, cells.identity[ID, i], cells.identity[ID, j], step, D_EAT)[0] <= chance:
+        cells.whole[PREY, i] = j
 
 
 @inner
@@ -72,9 +111,9 @@ def _meet_live(cells, types, i, j, dt, seed, step):
     u, v = uniforms(seed, me, other, step, D_EAT)
     if u < eat and whole[PREY, i] < 0:
         whole[PREY, i] = j
-    if whole[TARGET, i] < 0 and whole[AIM, i] < 0:
-        if v < attack * value(cells, types, IMMUNOGENICITY, int(whole[TYPE, i]), j):
-            whole[AIM, i] = j
+    attack *= value(cells, types, IMMUNOGENICITY, int(whole[TYPE, i]), j)
+    if v < attack and whole[TARGET, i] < 0 and whole[AIM, i] < 0:
+        whole[AIM, i] = j
     if fuse > 0.0 and whole[MATE, i] < 0 and uniforms(seed, me, other, step, D_FUSE)[0] < fuse:
         whole[MATE, i] = j
 
@@ -119,6 +158,8 @@ def _take_inside(cells, types, layout, i, j):
     if layout.inside >= 0:
         for s in range(layout.substrates):
             cells.real[layout.inside + s, i] += cells.real[layout.inside + s, j]
+            if layout.seen >= 0:  # eaten, not taken up: it does not infect
+                cells.real[layout.seen + s, i] += cells.real[layout.inside + s, j]
             cells.real[layout.inside + s, j] = 0.0
     for k in range(layout.custom_conserved.size):
         if layout.custom_conserved[k]:
@@ -131,7 +172,7 @@ def swell(cells, types, i):
     """Set radius and reach of cell i after its volume."""
     radius = (0.75 * max(cells.real[TOTAL, i], 0.0) / math.pi) ** (1.0 / 3.0)
     cells.real[RADIUS, i] = radius
-    cells.real[REACH, i] = radius * value(cells, types, ADHESION_DISTANCE, 0, i)
+    cells.real[REACH, i] = radius * value(cells, types, ADHESION_DISTANCE, NO_INDEX, i)
 
 
 @inner
@@ -169,12 +210,12 @@ def _strike(cells, types, box, seed, step, i):
     j = int(whole[TARGET, i])
     over = whole[STATE, j] != LIVE
     if not over:
-        harm = dt * value(cells, types, ATTACK_DAMAGE, 0, i)
+        harm = dt * value(cells, types, ATTACK_DAMAGE, NO_INDEX, i)
         real[DAMAGE, j] += harm
         real[ATTACK_TIME, j] += dt
         real[DELIVERED, i] += harm
-        duration = value(cells, types, ATTACK_DURATION, 0, i)
-        over = uniforms(seed, cells.identity[ID, i], 0, step, D_ATTACK_END)[0] * duration <= dt
+        duration = value(cells, types, ATTACK_DURATION, NO_INDEX, i)
+        over = uniforms(seed, cells.identity[ID, i], NO_INDEX, step, D_ATTACK_END)[0] * duration <= dt
     if over:
         unlink(cells, i, j)
         whole[TARGET, i] = -1

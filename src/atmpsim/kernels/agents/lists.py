@@ -11,8 +11,8 @@ import numpy as np
 from numba import uint32, uint64
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import GONE, OUTSIDE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
 
 GRAIN = 64  # cells that threads take together

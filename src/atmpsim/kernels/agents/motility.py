@@ -7,28 +7,47 @@ from __future__ import annotations
 
 import math
 
-
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import (
-    BIAS, CHEMOTACTIC_RESPONSE, D_TURN, D_TURN_DIRECTION, ID, MX, MY, MZ, PERSISTENCE, SPEED, T_ADVANCED,
-    T_CHEMOTAXIS, T_CHEMOTAXIS_DIRECTION, T_CHEMOTAXIS_SUBSTRATE, T_NORMALISE, T_PLANAR, TYPE, VOXEL,
+    BIAS,
+    CHEMOTACTIC_RESPONSE,
+    D_TURN,
+    D_TURN_DIRECTION,
+    ID,
+    MX,
+    MY,
+    MZ,
+    NO_INDEX,
+    PERSISTENCE,
+    SPEED,
+    T_ADVANCED,
+    T_CHEMOTAXIS,
+    T_CHEMOTAXIS_DIRECTION,
+    T_CHEMOTAXIS_SUBSTRATE,
+    T_NORMALISE,
+    T_PLANAR,
+    TYPE,
+    VOXEL,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
 from atmpsim.kernels.philox import uniforms
 
 
 @inner
-def gradient(p, box, voxel):
-    """Return the gradient in a voxel of a field (z, y, x): central differences, one-sided in the outermost voxels."""
+def gradient(p, box, voxel, edges):
+    """Return the gradient in a voxel of a field (z, y, x): central differences.
+
+    In the outermost voxels of a line they are one-sided with `edges`, else 0.
+    """
     stride = p.shape[2]
     ix, rest = voxel % stride, voxel // stride
     iy, iz = rest % box.ny, rest // box.ny
     a, b = max(ix - 1, 0), min(ix + 1, box.nx - 1)
-    gx = (p[iz, iy, b] - p[iz, iy, a]) / ((b - a) * box.dx) if b > a else 0.0
+    gx = (p[iz, iy, b] - p[iz, iy, a]) / ((b - a) * box.dx) if b - a == 2 or (b > a and edges) else 0.0
     a, b = max(iy - 1, 0), min(iy + 1, box.ny - 1)
-    gy = (p[iz, b, ix] - p[iz, a, ix]) / ((b - a) * box.dy) if b > a else 0.0
+    gy = (p[iz, b, ix] - p[iz, a, ix]) / ((b - a) * box.dy) if b - a == 2 or (b > a and edges) else 0.0
     a, b = max(iz - 1, 0), min(iz + 1, box.nz - 1)
-    gz = (p[b, iy, ix] - p[a, iy, ix]) / ((b - a) * box.dz) if b > a else 0.0
+    gz = (p[b, iy, ix] - p[a, iy, ix]) / ((b - a) * box.dz) if b - a == 2 or (b > a and edges) else 0.0
     return gx, gy, gz
 
 
@@ -64,13 +83,13 @@ def _lure(cells, types, box, density, i):
         for s in range(density.shape[0]):
             w = value(cells, types, CHEMOTACTIC_RESPONSE, s, i)
             if w != 0.0:
-                gx, gy, gz = gradient(density[s], box, voxel)
+                gx, gy, gz = gradient(density[s], box, voxel, True)
                 if number[T_NORMALISE] != 0.0:
                     gx, gy, gz = _one(gx, gy, gz)
                 x, y, z = x + w * gx, y + w * gy, z + w * gz
         return _one(x, y, z)
     if number[T_CHEMOTAXIS] != 0.0:
-        gx, gy, gz = gradient(density[int(number[T_CHEMOTAXIS_SUBSTRATE])], box, voxel)
+        gx, gy, gz = gradient(density[int(number[T_CHEMOTAXIS_SUBSTRATE])], box, voxel, True)
         gx, gy, gz = _one(gx, gy, gz)
         w = number[T_CHEMOTAXIS_DIRECTION]
         return w * gx, w * gy, w * gz
@@ -80,16 +99,15 @@ def _lure(cells, types, box, density, i):
 @inner
 def crawl(cells, types, box, quirks, density, seed, step, i):
     """Turn cell i if its time has come: write the direction of its motility, times its speed with `speed_at_turns`."""
-    persistence = value(cells, types, PERSISTENCE, 0, i)
+    persistence = value(cells, types, PERSISTENCE, NO_INDEX, i)
     who = cells.identity[ID, i]
-    if persistence >= box.dt_mechanics:
-        if uniforms(seed, who, 0, step, D_TURN)[0] > box.dt_mechanics / persistence:
-            return
-    u, v = uniforms(seed, who, 0, step, D_TURN_DIRECTION)
+    if uniforms(seed, who, NO_INDEX, step, D_TURN)[0] * persistence > box.dt_mechanics:
+        return
+    u, v = uniforms(seed, who, NO_INDEX, step, D_TURN_DIRECTION)
     nx, ny, nz = direction(u, v, box.planar or types.number[cells.whole[TYPE, i], T_PLANAR] != 0.0)
-    bias = value(cells, types, BIAS, 0, i)
+    bias = value(cells, types, BIAS, NO_INDEX, i)
     bx, by, bz = _lure(cells, types, box, density, i)
     rest = 1.0 - bias
     x, y, z = _one(bias * bx + rest * nx, bias * by + rest * ny, bias * bz + rest * nz)
-    speed = value(cells, types, SPEED, 0, i) if quirks.speed_at_turns else 1.0
+    speed = value(cells, types, SPEED, NO_INDEX, i) if quirks.speed_at_turns else 1.0
     cells.real[MX, i], cells.real[MY, i], cells.real[MZ, i] = speed * x, speed * y, speed * z

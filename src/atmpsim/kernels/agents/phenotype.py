@@ -8,19 +8,84 @@ from __future__ import annotations
 
 import numpy as np
 
-from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.lists import GRAIN
 from atmpsim.kernels.agents.response import respond
 from atmpsim.kernels.agents.rows import (
-    APOPTOSIS, APOPTOTIC, CALCIFICATION_RATE, CALCIFIED, CUSTOM, CYTOPLASMIC_RATE, CYTOPLASMIC_SOLID, D_CYCLE, D_DEATH,
-    D_TRANSFORM, DAMAGE, DAMAGE_RATE, DAMAGE_REPAIR, DEATH, DEATH_CALCIFICATION, DEATH_CYTOPLASMIC, DEATH_FIXED_0,
-    DEATH_FIXED_1, DEATH_FLUID, DEATH_LYSED_FLUID, DEATH_NUCLEAR, DEATH_RATE_0, DEATH_RATE_1, DEATH_RUPTURE, DELIVERED,
-    DIVIDES, ELAPSED, EXPORT, FATE, FLUID, FLUID_RATE, GONE, ID, LIVE, LYSED, MOTILE, MOVABLE, MOVABLE_BEHAVIOUR, MX,
-    MY, MZ, NECROSIS, NECROTIC, NUCLEAR, NUCLEAR_RATE, NUCLEAR_SOLID, OUTSIDE, PHASE, PHASE_EXIT, REMOVED,
-    RUPTURE_VOLUME, SECRETION, STATE, STAYS, T_CALCIFICATION_RATE, T_CYTOPLASMIC_RATE, T_FLUID_FRACTION, T_FLUID_RATE,
-    T_MOTILE, T_NUCLEAR_RATE, T_NUCLEAR_SOLID, T_PHASES, T_RATIO, TARGET, TARGET_CYTOPLASMIC_SOLID,
-    TARGET_FLUID_FRACTION, TARGET_NUCLEAR_SOLID, TARGET_RATIO, TOTAL, TRANSFORM, TYPE, UPTAKE,
+    APOPTOSIS,
+    APOPTOTIC,
+    CALCIFICATION_RATE,
+    CALCIFIED,
+    CUSTOM,
+    CYTOPLASMIC_RATE,
+    CYTOPLASMIC_SOLID,
+    D_CYCLE,
+    D_DEATH,
+    D_TRANSFORM,
+    DAMAGE,
+    DAMAGE_RATE,
+    DAMAGE_REPAIR,
+    DEATH,
+    DEATH_CALCIFICATION,
+    DEATH_CYTOPLASMIC,
+    DEATH_FIXED_0,
+    DEATH_FIXED_1,
+    DEATH_FLUID,
+    DEATH_LYSED_FLUID,
+    DEATH_NUCLEAR,
+    DEATH_RATE_0,
+    DEATH_RATE_1,
+    DEATH_RUPTURE,
+    DELIVERED,
+    DIVIDES,
+    ELAPSED,
+    EXPORT,
+    FATE,
+    FLUID,
+    FLUID_RATE,
+    GONE,
+    ID,
+    LIVE,
+    LYSED,
+    MOTILE,
+    MOVABLE,
+    MOVABLE_BEHAVIOUR,
+    MX,
+    MY,
+    MZ,
+    NECROSIS,
+    NECROTIC,
+    NO_INDEX,
+    NUCLEAR,
+    NUCLEAR_RATE,
+    NUCLEAR_SOLID,
+    OUTSIDE,
+    PHASE,
+    PHASE_EXIT,
+    REMOVED,
+    RUPTURE_VOLUME,
+    SECRETION,
+    STATE,
+    STAYS,
+    T_CALCIFICATION_RATE,
+    T_CYTOPLASMIC_RATE,
+    T_FLUID_FRACTION,
+    T_FLUID_RATE,
+    T_MOTILE,
+    T_NUCLEAR_RATE,
+    T_NUCLEAR_SOLID,
+    T_PHASES,
+    T_RATIO,
+    TARGET,
+    TARGET_CYTOPLASMIC_SOLID,
+    TARGET_FLUID_FRACTION,
+    TARGET_NUCLEAR_SOLID,
+    TARGET_RATIO,
+    TOTAL,
+    TRANSFORM,
+    TYPE,
+    UPTAKE,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import set_value, value
 from atmpsim.kernels.philox import uniforms
@@ -41,7 +106,7 @@ def transform(cells, types, layout, quirks, i, kind):
     whole[TYPE, i], whole[PHASE, i], whole[TARGET, i] = kind, 0, -1
     real[ELAPSED, i] = real[DELIVERED, i] = 0.0
     whole[MOTILE, i] = int(number[T_MOTILE])
-    whole[MOVABLE, i] = value(cells, types, MOVABLE_BEHAVIOUR, 0, i) > 0.5
+    whole[MOVABLE, i] = value(cells, types, MOVABLE_BEHAVIOUR, NO_INDEX, i) > 0.5
     real[MX, i] = real[MY, i] = real[MZ, i] = 0.0
     real[TARGET_NUCLEAR_SOLID, i] = number[T_NUCLEAR_SOLID]
     real[TARGET_FLUID_FRACTION, i], real[TARGET_RATIO, i] = number[T_FLUID_FRACTION], number[T_RATIO]
@@ -57,17 +122,18 @@ def transform(cells, types, layout, quirks, i, kind):
 def _maybe_transform(cells, types, layout, quirks, dt, seed, step, i):
     for kind in range(types.base.shape[0]):
         chance = dt * value(cells, types, TRANSFORM, kind, i)
-        if chance > 0.0 and kind != cells.whole[TYPE, i]:
-            if uniforms(seed, cells.identity[ID, i], kind, step, D_TRANSFORM)[0] <= chance:
-                transform(cells, types, layout, quirks, i, kind)
-                return
+        if chance <= 0.0 or kind == cells.whole[TYPE, i]:
+            continue
+        if uniforms(seed, cells.identity[ID, i], kind, step, D_TRANSFORM)[0] <= chance:
+            transform(cells, types, layout, quirks, i, kind)
+            return
 
 
 @inner
 def grow(real, i, dt):
     """Move the volumes of cell i towards their targets by one explicit step."""
-    fluid = real[FLUID, i] + dt * real[FLUID_RATE, i] * (real[TARGET_FLUID_FRACTION, i] * real[TOTAL, i] - real[FLUID, i])
-    fluid = max(fluid, 0.0)
+    goal = real[TARGET_FLUID_FRACTION, i] * real[TOTAL, i]
+    fluid = max(real[FLUID, i] + dt * real[FLUID_RATE, i] * (goal - real[FLUID, i]), 0.0)
     wet = real[NUCLEAR, i] / real[TOTAL, i] * fluid if real[TOTAL, i] > 0.0 else 0.0
     nuclear = real[NUCLEAR_SOLID, i]
     nuclear = max(nuclear + dt * real[NUCLEAR_RATE, i] * (real[TARGET_NUCLEAR_SOLID, i] - nuclear), 0.0)
@@ -104,7 +170,7 @@ def _ends(rate, fixed, elapsed, dt, seed, who, step):
     """Return whether a phase ends in this step: after its duration, or by chance."""
     if fixed:
         return elapsed > 1.0 / rate - 0.5 * dt
-    return uniforms(seed, who, 0, step, D_CYCLE)[0] <= rate * dt and rate > 0.0
+    return uniforms(seed, who, NO_INDEX, step, D_CYCLE)[0] <= rate * dt and rate > 0.0
 
 
 @inner
@@ -158,16 +224,16 @@ def live_on(cells, count, types, layout, quirks, rules, fields, box, time, seed,
             _maybe_transform(cells, types, layout, quirks, dt, seed, step, i)
         respond(cells, types, layout, quirks, rules, fields, time, i)
         if types.slot[types.first[MOVABLE_BEHAVIOUR]] >= 0:
-            whole[MOVABLE, i] = value(cells, types, MOVABLE_BEHAVIOUR, 0, i) > 0.5
+            whole[MOVABLE, i] = value(cells, types, MOVABLE_BEHAVIOUR, NO_INDEX, i) > 0.5
         grow(real, i, dt)
-        harm, repair = value(cells, types, DAMAGE_RATE, 0, i), value(cells, types, DAMAGE_REPAIR, 0, i)
+        harm, repair = value(cells, types, DAMAGE_RATE, NO_INDEX, i), value(cells, types, DAMAGE_REPAIR, NO_INDEX, i)
         if harm > LEAST_DAMAGE_RATE or repair > LEAST_DAMAGE_RATE:
             real[DAMAGE, i] = (real[DAMAGE, i] + dt * harm) / (1.0 + dt * repair)
         if whole[STATE, i] == LIVE:
-            u, v = uniforms(seed, cells.identity[ID, i], 0, step, D_DEATH)
-            if u < dt * value(cells, types, APOPTOSIS, 0, i):
+            u, v = uniforms(seed, cells.identity[ID, i], NO_INDEX, step, D_DEATH)
+            if u < dt * value(cells, types, APOPTOSIS, NO_INDEX, i):
                 die(cells, types, layout, 0, i)
-            elif v < dt * value(cells, types, NECROSIS, 0, i):
+            elif v < dt * value(cells, types, NECROSIS, NO_INDEX, i):
                 die(cells, types, layout, 1, i)
             if whole[STATE, i] != LIVE:
                 real[DEATH, i] = time

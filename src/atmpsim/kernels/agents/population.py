@@ -10,19 +10,70 @@ import math
 
 import numpy as np
 
-from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.interactions import swell
 from atmpsim.kernels.agents.lists import GRAIN
 from atmpsim.kernels.agents.motility import direction
 from atmpsim.kernels.agents.phenotype import transform
 from atmpsim.kernels.agents.rows import (
-    ACTS, ADHESION, AIM, ASYMMETRIC_DIVISION, ATTACK, ATTACK_TIME, BIRTH, CUSTOM, CYTOPLASMIC_SOLID, D_ASYMMETRIC, DEATH,
-    D_DIVISION, DIVIDES, EXPORT, FATE, FLUID, FUSE, GONE, ID, LINKS, LIVE, MATE, MOVABLE, MOVABLE_BEHAVIOUR, NUCLEAR,
-    NUCLEAR_SOLID, OUTSIDE, PARENT, PHAGOCYTOSE_APOPTOTIC, PHAGOCYTOSE_LIVE, PHAGOCYTOSE_NECROTIC,
-    PHAGOCYTOSE_OTHER_DEAD, PREY, PX, PY, PZ, RADIUS, REMOVED, REPULSION, ROOT_ADHESION, ROOT_REPULSION,
-    RUPTURE_VOLUME, SECRETION, SECRETION_TARGET, STATE, STAYS, T_ASYMMETRIC, TARGET, TARGET_CYTOPLASMIC_SOLID,
-    TARGET_NUCLEAR_SOLID, TOTAL, TYPE, UPTAKE, VOXEL, X, Y, Z,
+    ACTS,
+    ADHESION,
+    AIM,
+    ASYMMETRIC_DIVISION,
+    ATTACK,
+    ATTACK_TIME,
+    BIRTH,
+    CUSTOM,
+    CYTOPLASMIC_SOLID,
+    D_ASYMMETRIC,
+    D_DIVISION,
+    DEATH,
+    DIVIDES,
+    EXPORT,
+    FATE,
+    FLUID,
+    FUSE,
+    GONE,
+    ID,
+    LINKS,
+    LIVE,
+    MATE,
+    MOVABLE,
+    MOVABLE_BEHAVIOUR,
+    NO_INDEX,
+    NUCLEAR,
+    NUCLEAR_SOLID,
+    PARENT,
+    PHAGOCYTOSE_APOPTOTIC,
+    PHAGOCYTOSE_LIVE,
+    PHAGOCYTOSE_NECROTIC,
+    PHAGOCYTOSE_OTHER_DEAD,
+    PREY,
+    PX,
+    PY,
+    PZ,
+    RADIUS,
+    REMOVED,
+    REPULSION,
+    ROOT_ADHESION,
+    ROOT_REPULSION,
+    RUPTURE_VOLUME,
+    SECRETION,
+    SECRETION_TARGET,
+    STATE,
+    STAYS,
+    T_ASYMMETRIC,
+    TARGET,
+    TARGET_CYTOPLASMIC_SOLID,
+    TARGET_NUCLEAR_SOLID,
+    TOTAL,
+    TYPE,
+    UPTAKE,
+    VOXEL,
+    X,
+    Y,
+    Z,
 )  # fmt: skip
 from atmpsim.kernels.agents.springs import unlink_all
 from atmpsim.kernels.agents.values import set_value, value
@@ -52,6 +103,8 @@ def _halve(cells, types, layout, i):
     if layout.inside >= 0:
         for s in range(layout.substrates):
             real[layout.inside + s, i] *= 0.5
+            if layout.seen >= 0:
+                real[layout.seen + s, i] *= 0.5
     for k in range(layout.custom_conserved.size):
         if layout.custom_conserved[k]:
             set_value(cells, types, CUSTOM, k, i, 0.5 * value(cells, types, CUSTOM, k, i))
@@ -61,7 +114,7 @@ def _halve(cells, types, layout, i):
 def _part(cells, box, quirks, seed, step, mother, daughter):
     """Move mother and daughter apart in a random direction."""
     real = cells.real
-    u, v = uniforms(seed, cells.identity[ID, mother], 0, step, D_DIVISION)
+    u, v = uniforms(seed, cells.identity[ID, mother], NO_INDEX, step, D_DIVISION)
     radius = real[RADIUS, mother]
     if quirks.lopsided_division:
         dx, dy, dz = direction(u, v, False)
@@ -85,7 +138,7 @@ def _choose_type(cells, types, layout, quirks, seed, step, i):
     for kind in range(kinds):
         total += value(cells, types, ASYMMETRIC_DIVISION, kind, i)
     excess = max(total - 1.0, 0.0)
-    u = uniforms(seed, cells.identity[ID, i], 0, step, D_ASYMMETRIC)[0]
+    u = uniforms(seed, cells.identity[ID, i], NO_INDEX, step, D_ASYMMETRIC)[0]
     upto = 0.0
     for kind in range(kinds):
         chance = value(cells, types, ASYMMETRIC_DIVISION, kind, i)
@@ -129,7 +182,7 @@ def _part_and_copy(cells, types, layout, box, quirks, seed, step, mother, daught
         whole[TARGET, daughter] = -1
     if quirks.daughter_movable:
         whole[MOVABLE, daughter] = 1
-        set_value(cells, types, MOVABLE_BEHAVIOUR, 0, daughter, 1.0)
+        set_value(cells, types, MOVABLE_BEHAVIOUR, NO_INDEX, daughter, 1.0)
 
 
 @entry
@@ -141,8 +194,8 @@ def refresh(cells, count, types, layout, voxel_volume, thread, threads):
         if whole[STATE, i] == GONE:
             continue
         swell(cells, types, i)
-        real[ROOT_REPULSION, i] = math.sqrt(max(value(cells, types, REPULSION, 0, i), 0.0))
-        real[ROOT_ADHESION, i] = math.sqrt(max(value(cells, types, ADHESION, 0, i), 0.0))
+        real[ROOT_REPULSION, i] = math.sqrt(max(value(cells, types, REPULSION, NO_INDEX, i), 0.0))
+        real[ROOT_ADHESION, i] = math.sqrt(max(value(cells, types, ADHESION, NO_INDEX, i), 0.0))
         part = real[TOTAL, i] / voxel_volume
         for s in range(layout.substrates):
             rate = value(cells, types, SECRETION, s, i)
@@ -160,7 +213,7 @@ def _acts(cells, types, layout, i):
     if cells.whole[TARGET, i] >= 0:
         return 1
     for kind in (PHAGOCYTOSE_APOPTOTIC, PHAGOCYTOSE_NECROTIC, PHAGOCYTOSE_OTHER_DEAD):
-        if value(cells, types, kind, 0, i) > 0.0:
+        if value(cells, types, kind, NO_INDEX, i) > 0.0:
             return 1
     for kind in (PHAGOCYTOSE_LIVE, ATTACK, FUSE):
         for other in range(layout.types):

@@ -7,14 +7,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.motility import gradient
 from atmpsim.kernels.agents.rows import (
-    APOPTOTIC, ATTACK_TIME, CUSTOM, DAMAGE, DELIVERED, LIVE, NECROTIC, PRESSURE, S_APOPTOTIC, S_ATTACK_TIME,
-    S_ATTACKING, S_CONTACT, S_CONTACT_DEAD, S_CONTACT_LIVE, S_CONTACT_OTHER_DEAD, S_CUSTOM, S_DAMAGE, S_DEAD,
-    S_DELIVERED, S_GRADIENT, S_INTRACELLULAR, S_NECROTIC, S_PRESSURE, S_SUBSTRATE, S_TIME, S_VOLUME, STATE, TARGET,
-    TOTAL, TYPE, VOXEL,
+    APOPTOTIC,
+    ATTACK_TIME,
+    CUSTOM,
+    DAMAGE,
+    DELIVERED,
+    LIVE,
+    NECROTIC,
+    PRESSURE,
+    S_APOPTOTIC,
+    S_ATTACK_TIME,
+    S_ATTACKING,
+    S_CONTACT,
+    S_CONTACT_DEAD,
+    S_CONTACT_LIVE,
+    S_CONTACT_OTHER_DEAD,
+    S_CUSTOM,
+    S_DAMAGE,
+    S_DEAD,
+    S_DELIVERED,
+    S_GRADIENT,
+    S_INTRACELLULAR,
+    S_NECROTIC,
+    S_PRESSURE,
+    S_SUBSTRATE,
+    S_TIME,
+    S_VOLUME,
+    STATE,
+    TARGET,
+    TOTAL,
+    TYPE,
+    VOXEL,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
 
@@ -39,10 +66,8 @@ def sense(cells, types, layout, quirks, fields, time, kind, index, i):
         return real[TOTAL, i]
     if kind == S_CONTACT:
         return real[layout.contact + index, i]
-    if kind == S_CONTACT_LIVE or kind == S_CONTACT_DEAD:
-        return real[layout.contact + layout.types + kind - S_CONTACT_LIVE, i]
-    if kind > S_CONTACT_DEAD and kind <= S_CONTACT_OTHER_DEAD:
-        if quirks.blind_to_death:
+    if S_CONTACT_LIVE <= kind <= S_CONTACT_OTHER_DEAD:
+        if quirks.blind_to_death and kind > S_CONTACT_DEAD:
             return 0.0
         return real[layout.contact + layout.types + kind - S_CONTACT_LIVE, i]
     if kind == S_DAMAGE:
@@ -93,8 +118,8 @@ def respond(cells, types, layout, quirks, rules, fields, time, i):
         cells.vary[slot, i] = raised + (down - down_weight * raised) / (1.0 + down_weight)
 
 
-@inner
-def measure_slopes(density, nx, box, wanted, slopes, thread, threads):
+@entry
+def measure_slopes(density, nx, box, wanted, slopes, edges, thread, threads):
     """Write the norm of the gradient in this thread's voxels for the wanted substrates.
 
     Parameters
@@ -103,11 +128,13 @@ def measure_slopes(density, nx, box, wanted, slopes, thread, threads):
         (substrate, z, y, x), rows padded beyond `nx`.
     slopes
         (substrate, voxel).
+    edges
+        Whether there is a gradient across the outermost voxels.
     """
     begin, end = share(slopes.shape[1], thread, threads, 64)
     for s in range(wanted.size):
         if wanted[s]:
             for v in range(begin, end):
                 if v % density.shape[3] < nx:
-                    gx, gy, gz = gradient(density[s], box, v)
+                    gx, gy, gz = gradient(density[s], box, v, edges)
                     slopes[s, v] = np.sqrt(gx * gx + gy * gy + gz * gz)

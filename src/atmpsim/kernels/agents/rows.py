@@ -32,14 +32,16 @@ LIVE, APOPTOTIC, NECROTIC, LYSED, GONE = range(5)
 # FATE after the phenotype step
 STAYS, DIVIDES, REMOVED = range(3)
 
-# behaviours, as the language numbers their kinds
+# behaviours, as the language numbers their kinds; not Python's integers, for each of which a callee would be
+# compiled anew
+NO_INDEX = np.int64(0)
 (
     SECRETION, SECRETION_TARGET, UPTAKE, EXPORT, CHEMOTACTIC_RESPONSE, PHASE_EXIT, APOPTOSIS, NECROSIS, SPEED, BIAS,
     PERSISTENCE, ADHESION, REPULSION, ELASTIC_CONSTANT, ADHESION_DISTANCE, MEMBRANE_ADHESION, MEMBRANE_REPULSION,
     ADHESIVE_AFFINITY, PHAGOCYTOSE_LIVE, ATTACK, FUSE, TRANSFORM, ASYMMETRIC_DIVISION, IMMUNOGENICITY,
     PHAGOCYTOSE_APOPTOTIC, PHAGOCYTOSE_NECROTIC, PHAGOCYTOSE_OTHER_DEAD, CUSTOM, MOVABLE_BEHAVIOUR, ATTACHMENT,
     DETACHMENT, MAX_ATTACHMENTS, ATTACK_DAMAGE, ATTACK_DURATION, DAMAGE_RATE, DAMAGE_REPAIR,
-) = range(36)  # fmt: skip
+) = map(np.int64, range(36))  # fmt: skip
 
 # signals, as the language numbers their kinds
 (
@@ -52,7 +54,7 @@ STAYS, DIVIDES, REMOVED = range(3)
 (
     D_TRANSFORM, D_DEATH, D_CYCLE, D_DIVISION, D_ASYMMETRIC, D_TURN, D_TURN_DIRECTION, D_EAT, D_ATTACK, D_ATTACK_END,
     D_FUSE, D_DETACH, D_ATTACH, D_INFECT, D_CLOCK, D_BURST, D_ARRIVE, D_RECRUIT, D_START,
-) = range(19)  # fmt: skip
+) = map(np.int64, range(19))  # fmt: skip
 
 # columns of Types.number
 (
@@ -115,6 +117,8 @@ class Layout(NamedTuple):
     gift: int
     inside: int
     contact: int
+    clock: int  # stages passed, or minutes, of the clock of its type
+    seen: int  # what was inside at the last phenotype step, per substrate
     types: int
     substrates: int
     custom_conserved: NDArray[np.uint8]
@@ -130,6 +134,7 @@ class Quirks(NamedTuple):
     outside_is_frozen: bool  # a cell beyond the domain stays there for ever, and nobody feels it
     no_contact_if_fixed: bool  # an immovable cell has neither neighbours nor pressure
     speed_at_turns: bool  # a new speed counts from the next turn
+    flat_edges: bool  # in the first phenotype step there is no gradient across the outermost voxels
     blind_to_death: bool  # contacts with apoptotic, necrotic and other dead cells count nothing
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import (
     GONE,
     ID,

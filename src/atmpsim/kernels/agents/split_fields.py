@@ -12,8 +12,8 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.compiled import inner, inner_exact
 from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.compiled import inner, inner_exact
 
 ROWS = 8  # swept side by side along x
 LANES = 16  # to whole multiples of which rows are stored: no column is left over for slow code
@@ -23,8 +23,9 @@ class Sweeps(NamedTuple):
     """Eliminated tridiagonal systems of every substrate, and the voxels that are held.
 
     `pivot` and `upper` are (substrate, direction, position): one over the pivot, and the eliminated upper diagonal.
-    `coupling` is (substrate, direction): dt D / dx^2. `held_start` is (substrate, row + 1) into `held_column` and `held_value`:
-    the voxels with a prescribed density, row by row. `moves` is (substrate,): 0 where a step changes nothing.
+    `coupling` is (substrate, direction): dt D / dx^2. `held_start` is (substrate, row + 1) into `held_column` and
+    `held_value`: the voxels with a prescribed density, row by row. `moves` is (substrate,): 0 where a step changes
+    nothing.
     """
 
     coupling: NDArray[np.float64]
@@ -177,7 +178,14 @@ def split_step(density, nx, sweeps, factor, shift, mapped, thread, threads, barr
         a, b = factor[s].reshape(lines, -1), shift[s].reshape(lines, -1)
         if sweeps.moves[s]:
             _across(
-                p, sweeps.coupling[s, across], sweeps.pivot[s, across], sweeps.upper[s, across], begin, end, a, b,
+                p,
+                sweeps.coupling[s, across],
+                sweeps.pivot[s, across],
+                sweeps.upper[s, across],
+                begin,
+                end,
+                a,
+                b,
                 mapped[s],
             )
         elif mapped[s]:

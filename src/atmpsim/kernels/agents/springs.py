@@ -7,13 +7,32 @@ from __future__ import annotations
 
 import math
 
-
-from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.barrier import share
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
 from atmpsim.kernels.agents.rows import (
-    ADHESIVE_AFFINITY, ATTACHMENT, D_ATTACH, D_DETACH, DETACHMENT, ELASTIC_CONSTANT, GONE, ID, LINKS, MAX_ATTACHMENTS,
-    MOVABLE, OUTSIDE, REACH, STATE, TYPE, VX, VY, VZ, X, Y, Z,
+    ADHESIVE_AFFINITY,
+    ATTACHMENT,
+    D_ATTACH,
+    D_DETACH,
+    DETACHMENT,
+    ELASTIC_CONSTANT,
+    GONE,
+    ID,
+    LINKS,
+    MAX_ATTACHMENTS,
+    MOVABLE,
+    NO_INDEX,
+    OUTSIDE,
+    REACH,
+    STATE,
+    TYPE,
+    VX,
+    VY,
+    VZ,
+    X,
+    Y,
+    Z,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
 from atmpsim.kernels.philox import uniforms
@@ -22,10 +41,10 @@ from atmpsim.kernels.philox import uniforms
 @inner
 def linked(cells, i, j):
     """Return whether a spring joins cells i and j."""
+    found = False
     for k in range(cells.whole[LINKS, i]):
-        if cells.links[i, k] == j:
-            return True
-    return False
+        found = found or cells.links[i, k] == j
+    return found
 
 
 @inner
@@ -79,7 +98,7 @@ def renew_springs(cells, count, types, near, box, seed, step):
     for i in range(count):
         if whole[STATE, i] == GONE or whole[OUTSIDE, i]:
             continue
-        chance = value(cells, types, DETACHMENT, 0, i) * dt
+        chance = value(cells, types, DETACHMENT, NO_INDEX, i) * dt
         if chance > 0.0:
             k = 0
             while k < whole[LINKS, i]:
@@ -88,14 +107,15 @@ def renew_springs(cells, count, types, near, box, seed, step):
                     unlink(cells, i, j)  # the last one comes to place k
                 else:
                     k += 1
-        chance = value(cells, types, ATTACHMENT, 0, i) * dt
+        chance = value(cells, types, ATTACHMENT, NO_INDEX, i) * dt
         if chance > 0.0:
-            most = value(cells, types, MAX_ATTACHMENTS, 0, i)
+            most = value(cells, types, MAX_ATTACHMENTS, NO_INDEX, i)
             for k in range(near.number[i]):
                 if whole[LINKS, i] >= most:
                     break
                 j = int(near.who[i, k])
-                if whole[LINKS, j] >= value(cells, types, MAX_ATTACHMENTS, 0, j) or not touching(cells.real, i, j):
+                full = whole[LINKS, j] >= value(cells, types, MAX_ATTACHMENTS, NO_INDEX, j)
+                if full or not touching(cells.real, i, j):
                     continue
                 affinity = value(cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, j]), i)
                 if uniforms(seed, identity[ID, i], identity[ID, j], step, D_ATTACH)[0] <= chance * affinity:
@@ -112,10 +132,10 @@ def pull(cells, count, types, thread, threads):
             continue
         for k in range(whole[LINKS, i]):
             j = int(cells.links[i, k])
-            mine = value(cells, types, ELASTIC_CONSTANT, 0, i) * value(
+            mine = value(cells, types, ELASTIC_CONSTANT, NO_INDEX, i) * value(
                 cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, j]), i
             )
-            theirs = value(cells, types, ELASTIC_CONSTANT, 0, j) * value(
+            theirs = value(cells, types, ELASTIC_CONSTANT, NO_INDEX, j) * value(
                 cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, i]), j
             )
             w = math.sqrt(max(mine * theirs, 0.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import TYPE
 
