@@ -9,7 +9,6 @@ import pytest
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 MATHS = '<math xmlns="http://www.w3.org/1998/Math/MathML">'
 LEVEL3 = 'xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"'
-DELAY = '<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/delay">delay</csymbol>'
 BOMB = "<!DOCTYPE x [" + '<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in zip("abcdefghi", "bcdefghij", strict=True)
 ) + "]>"  # fmt: skip
@@ -24,14 +23,6 @@ def sbml(body: str = "", *, doctype: str = "") -> str:
 {body}</model></sbml>"""
 
 
-EVENT = f"""<listOfRules><rateRule variable="S">{MATHS}<ci>k</ci></math></rateRule></listOfRules>
-<listOfEvents><event id="lysis" useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">
-{MATHS}<apply><gt/><ci>S</ci><cn>1</cn></apply></math></trigger><listOfEventAssignments><eventAssignment variable="k">
-{MATHS}<cn>2</cn></math></eventAssignment></listOfEventAssignments></event></listOfEvents>"""
-ALGEBRAIC = f"""<listOfRules><algebraicRule>{MATHS}<apply><minus/><ci>S</ci><ci>k</ci></apply></math></algebraicRule>
-</listOfRules>"""
-DELAYED = f"""<listOfRules><rateRule variable="S">{MATHS}<apply>{DELAY}<ci>S</ci><cn>1</cn></apply></math></rateRule>
-</listOfRules>"""
 RATE_OF_NOTHING = f'<listOfRules><rateRule variable="Z">{MATHS}<cn>1</cn></math></rateRule></listOfRules>'
 FOLDER, LARGE = object(), object()
 REACTION = "die: blood_cells => ; death_rate * blood_cells;"
@@ -77,10 +68,6 @@ SBML = {
                   "whose root is <PhysiCell_settings>", "an SBML file", "cannot be read yet"),
     "invalid": (sbml(RATE_OF_NOTHING), "m.xml line 6", "'Z' does not refer to an existing", "valid SBML", ""),
     "no-model": (f"{HEAD}<sbml {LEVEL3}/>", "m.xml line 2", "No model definition found", "valid SBML", ""),
-    "event-on-a-state": (sbml(EVENT), "m.xml event lysis", "a trigger that is not a comparison of time",
-                         "a trigger such as time >= 7", "known beforehand"),
-    "algebraic-rule": (sbml(ALGEBRAIC), "m.xml rules", "the algebraic rule 0 = S - k", "supports", "Rewrite the model"),
-    "delay": (sbml(DELAYED), "m.xml rule for S", "the function 'delay'", "supported functions", "rewrite the formula"),
 }  # fmt: skip
 ANTIMONY = {
     "nothing": ("// only a comment\n", "tiny.ant", "without species and parameters", "something to simulate",
@@ -97,10 +84,6 @@ ANTIMONY = {
                        "virus_particle", "cell", "Correct the formula or the unit"),
     "unit-of-other-size": (("per_d = 1 / (86400 second)", "per_d = 1 / (3600 second)"), "tiny.ant unit per_d",
                            "3600 second", "one that means 1/d", "make the two agree"),
-    "event-on-a-state": (("end\n", "at (blood_virus > blood_virus_lod): blood_virus = 0;\nend\n"), "tiny.ant event _E0",
-                         "a trigger that is not a comparison of time", "time >= 7", "known beforehand"),
-    "event-with-delay": (("end\n", "at 1 after (time > 2): blood_virus = 0;\nend\n"), "tiny.ant event _E0",
-                         "an event with a delay", "supports", "Rewrite the model"),
     "brackets": ((REACTION, f"die: blood_cells => ; {'(' * 5000}death_rate{')' * 5000};"), "tiny.ant line 25",
                  "brackets nested deeper than 200", "at most 200", ""),
     "import": (("model tiny", 'import "/etc/hostname"\nmodel tiny'), "tiny.ant line 2", "an import of another file",

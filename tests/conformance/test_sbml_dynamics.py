@@ -189,10 +189,10 @@ def test_a_bolus_sets_off_an_event_at_its_time():
 
 def test_an_event_reads_and_sets_a_compartment_and_a_concentration():
     model = antimony("""compartment C = 2; species S in C, T in C; S = 3; T = 5; x = 0; x' = 1;
-      at (x > 1): C = 4, S = S + 1;""")  # S is set to a concentration in the new volume; T keeps its amount
+      at (x > 1): C = 4, S = S + 1;""")  # at once: the new amounts are those of the old volume
     amount, concentration, other = course(model, "S", "[S]", "[T]", times=[0, 2])
-    assert list(concentration) == [3, 4]
-    assert list(amount) == [6, 16]
+    assert list(concentration) == [3, 2]
+    assert list(amount) == [6, 8]
     assert list(other) == [5, 2.5]
 
 

@@ -123,16 +123,11 @@ class Agenda:
     def _carry_out(self, pending: Pending) -> None:
         course, k = self.course, pending.event
         targets = [target for target, _ in self.events[k].assignments]
-        values = self._numbers(k)[2 : 2 + len(targets)] if pending.values is None else pending.values
-        volumes = course.equations.volumes
-        for target, value in zip(targets, values, strict=True):
-            if target not in volumes:
-                course.put(target, value)
-        # the others are set as concentrations: their amounts follow from the compartments as they are now
-        sizes = self._numbers(k)[2 + len(targets) :]
-        for target, value, size in zip(targets, values, sizes, strict=True):
-            if target in volumes:
-                course.put(target, value * size)
+        now = self._numbers(k)
+        values = now[2 : 2 + len(targets)] if pending.values is None else pending.values
+        # all is set at once: a concentration makes an amount by the compartment as it was, which then keeps it
+        for target, value, size in zip(targets, values, now[2 + len(targets) :], strict=True):
+            course.put(target, value * size if target in course.equations.volumes else value)
         course.hold()
         self.edges.take()
         self.look()
