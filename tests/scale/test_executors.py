@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import atmpsim
 from atmpsim.results.digest import digest
-from atmpsim.results.store import open_results
+from atmpsim.results.store import on_grid, open_results
 from atmpsim.results.stream import open_stream
 from atmpsim.scenario.reader import load_inputs
 from atmpsim.scenario.table import expand_runs
@@ -38,13 +37,7 @@ def streamed(scenario, name, **how):
 
 def in_memory(scenario):
     inputs = load_inputs(scenario)
-    return digest(atmpsim_on_grid(execute(expand_runs(inputs), inputs)))
-
-
-def atmpsim_on_grid(tree: xr.DataTree) -> xr.DataTree:
-    from atmpsim.results.store import on_grid
-
-    return on_grid(tree)
+    return digest(on_grid(execute(expand_runs(inputs), inputs)))
 
 
 def test_threads_chunks_and_order_make_no_difference(scenario):
@@ -152,3 +145,12 @@ def test_run_resumes_from_python(scenario):
     first = atmpsim.run(scenario, out="a.zarr", workers=1)
     again = atmpsim.run(scenario, out="a.zarr", resume=True)
     assert digest(first) == digest(again) == wanted
+
+
+@pytest.mark.parametrize("keep", ["outputs", "summary"])
+def test_a_stored_result_is_made_again_from_itself(scenario, keep):
+    from atmpsim.study.rerun import rerun
+
+    inputs = load_inputs(scenario, overrides={"output.keep": keep})
+    run_stream(expand_runs(inputs), inputs, "a.zarr", chunk=512)
+    assert rerun("a.zarr")[1].same

@@ -195,8 +195,9 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
         _check_there(Path(path), where)
     tree = _load(path, where)
     missing = [group for group in _REQUIRED if group not in tree.children]
-    if missing or not {"trajectories", "statistics"} & {*tree.children}:
-        lost = missing[0] if missing else "trajectories"
+    curves = {"trajectories", "statistics"} & {*tree.children}
+    if missing or not curves:
+        lost = missing[0] if curves else "trajectories"
         raise ResultError(where=where, found=f"no group '{lost}'", expected="a result of atmpsim",
                           remedy="Another program wrote that file, or it is incomplete.")  # fmt: skip
     if _DIGEST not in tree["provenance"].attrs and "checksums" in tree.children:

@@ -64,7 +64,8 @@ def rerun(path: str | os.PathLike[str], *, progress: Progress | None = None) -> 
     """Return a stored result made again, and how it compares with what is stored."""
     stored, inputs = stored_inputs(path)
     new = run(inputs, progress=progress)
-    difference, where = _largest_difference(stored["trajectories"].to_dataset(), new["trajectories"].to_dataset())
+    group = "trajectories" if "trajectories" in stored.children else "statistics"
+    difference, where = _largest_difference(stored[group].to_dataset(), new[group].to_dataset())
     return new, Comparison(
         stored_digest=digest(stored),
         new_digest=digest(new),
