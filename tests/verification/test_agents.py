@@ -135,8 +135,8 @@ def test_two_overlapping_cells_part_as_the_closed_form_says():
         found = run(model_of([kind], [start, -start]), 0, 1, 6, 60)
         for time, snapshot in zip((1.0, 6.0, 60.0), found.snapshots[1:], strict=True):
             distance = np.linalg.norm(np.subtract(*snapshot.by_id().position))
-            u = 0.5 / (1.0 + 0.5 * 10.0 * time / radius)
-            assert 1.0 - distance / (2 * radius) == pytest.approx(u, rel=0.02 if time == 1 else 5e-3)
+            u = 0.5 / (1.0 + 0.5 * 10.0 * (time + 0.05) / radius)  # a new cell's first step is one and a half long
+            assert 1.0 - distance / (2 * radius) == pytest.approx(u, rel=5e-3)
             np.testing.assert_allclose(snapshot.position.sum(axis=0), 0.0, atol=1e-12)
 
 
@@ -212,10 +212,12 @@ def crowd() -> AgentModel:
                     options=Options(virtual_wall=True))  # fmt: skip
 
 
+@pytest.mark.campaign  # threads that wait for one another take minutes on a machine that has other work
 @pytest.mark.parametrize("fields", ["implicit", "physicell"])
-def test_threads_never_change_a_digit(fields):
-    one, two, three = (run(crowd(), 0, 30, 120, fields=fields, threads=n) for n in (1, 2, 3))
-    assert one.counts[2, :, 0].sum() != one.counts[0, :, 0].sum()
+def test_threads_never_change_a_digit(fields, monkeypatch):
+    monkeypatch.setattr("atmpsim.engines.agents.CELLS_PER_THREAD", 1)
+    one, two, three = (run(crowd(), 0, 6, 18, fields=fields, threads=n) for n in (1, 2, 3))
+    assert (one.counts[2, :, 0] != one.counts[0, :, 0]).any()
     for other in (two, three):
         for mine, theirs in zip(one.snapshots, other.snapshots, strict=True):
             for name in ("id", "position", "volume", "pressure", "damage", "density", "internalised"):
@@ -294,7 +296,7 @@ def test_lysis_gives_the_burst_to_the_voxel_once():
         bursts=(Burst(cell_type=0, substrate=0, amount=1000.0),),
     )
     found = run(model_of(kinds, [[0, 0, 0], [55, 5, 0]], substrates=(virus,), extension=extension), 0, 54, 66)
-    np.testing.assert_allclose(found.totals[:, 0], [0.0, 0.0, 2000.0], rtol=1e-9)
+    np.testing.assert_allclose(found.totals[:, 0], [0.0, 0.0, 2000.0], rtol=1e-5)
     assert found.counts[:, 0, 0].tolist() == [2, 2, 0]
 
 

@@ -19,6 +19,7 @@ from atmpsim.errors import ModelError, one_of
 
 __all__ = ["AgentRun", "Snapshot", "simulate_agents"]
 
+CELLS_PER_THREAD = 2000  # at the start; with fewer, threads wait for one another longer than they work
 MEMORY_SHARE = 0.5  # of the machine's, beyond which a growing population stops the run
 
 
@@ -45,7 +46,7 @@ def simulate_agents(
     seed
         0 to 2^64 - 1; by default the model's own, else 0. The result is a function of model, seed, times and fields.
     threads
-        Never changes the result.
+        At most so many, one for each CELLS_PER_THREAD first cells. Never changes the result.
     fields
         `implicit`: one unsplit implicit step of `field_steps` (min, by substrate; 1 by default), without splitting
         error; `physicell`: PhysiCell's split scheme with the model's diffusion step.
@@ -73,6 +74,8 @@ def simulate_agents(
                          remedy="Snapshots do not go to the file: leave one of them out.")  # fmt: skip
     seed = _seed(model, seed)
     times = _times(model) if times is None else np.asarray(times, dtype=np.float64)
+    first = len(model.cells.types) + model.cells.random_per_type * len(model.cell_types)
+    threads = min(threads, max(1, first // CELLS_PER_THREAD))
     world = World(model, seed=seed, scheme=fields, threads=threads, field_steps=field_steps or {})
     world.max_cells = max_cells or _memory() // world.bytes_per_cell()
     record = Record(model, times, snapshots=snapshots)
