@@ -22,13 +22,13 @@ def test_file_agrees(path):
     assert comparison.verdict == "agree", str(comparison)
 
 
-def document(attributes=""):
+def document():
     """Return a model of one species that stays where it is."""
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
 <listOfCompartments><compartment id="C" size="1" spatialDimensions="3" constant="true"/></listOfCompartments>
 <listOfSpecies><species id="S" compartment="C" initialAmount="1" hasOnlySubstanceUnits="true"
-  boundaryCondition="false" constant="false" {attributes}/></listOfSpecies>
+  boundaryCondition="false" constant="false"/></listOfSpecies>
 <listOfParameters><parameter id="k" value="1" constant="true"/></listOfParameters>
 </model></sbml>"""
 
@@ -37,10 +37,11 @@ def test_exit_code_and_last_line_count_what_was_printed(tmp_path, capsys):
     (tmp_path / "fine.xml").write_text(document())
     assert script["main"]([str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "agree 1 of 1, refused 0"
-    (tmp_path / "refused.xml").write_text(document('conversionFactor="k"'))
+    package = 'xmlns:fbc="http://www.sbml.org/sbml/level3/version1/fbc/version2" fbc:required="false"'
+    (tmp_path / "refused.xml").write_text(document().replace("<sbml ", f"<sbml {package} "))
     assert script["main"]([str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "conversion factor" in lines[1]
+    assert "fbc" in lines[1]
     assert lines[-1] == "agree 1 of 2, refused 1"
 
 
