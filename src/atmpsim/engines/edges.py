@@ -15,7 +15,6 @@ Dense = Callable[[FloatArray | float], FloatArray]
 # Between two solver steps an edge may be crossed and crossed back. Assumption: not within a thousandth of the run.
 _LOOKS_PER_RUN = 1000
 _LOOKS_PER_STEP = 4
-_TURNS = 300  # of three turns one halves the bracket: enough for any two floating-point numbers of one run
 _SOON = np.array([1e-8, 1e-6, 1e-4, 1e-2])
 _AT_EQUALITY = {"lt": 0.0, "le": 1.0, "eq": 1.0, "ne": 0.0}
 
@@ -131,31 +130,17 @@ class Edges:
         return None
 
     def _locate(self, low: float, high: float, dense: Dense) -> tuple[float, dict[int, float]]:
-        for turn in range(_TURNS):
-            if high - low <= 0.5 * self.course.near:
+        while high - low > 0.5 * self.course.near:
+            middle = 0.5 * (low + high)
+            if not low < middle < high:
                 break
-            for middle in self._guesses(low, high, dense, halve=turn % 3 == 2):
-                if low < middle < high:
-                    if self._changed(middle, np.ascontiguousarray(dense(middle))).any():
-                        high = middle
-                    else:
-                        low = middle
+            if self._changed(middle, np.ascontiguousarray(dense(middle))).any():
+                high = middle
+            else:
+                low = middle
         y = np.ascontiguousarray(dense(high))
         cells = self._cells(self._values(high, y))
         return high, {int(k): float(cells[k]) for k in np.flatnonzero(self._changed(high, y))}
-
-    def _guesses(self, low: float, high: float, dense: Dense, *, halve: bool) -> list[float]:
-        """Return times that close in on a crossing: about where a straight line says, or the middle."""
-        y = np.ascontiguousarray(dense(high))
-        k = int(np.flatnonzero(self._changed(high, y))[0])
-        above = self._values(high, y)[k]
-        below = self._values(low, np.ascontiguousarray(dense(low)))[k]
-        middle = 0.5 * (low + high)
-        if halve or self.rounded[k] or not below * above < 0.0:
-            return [middle]
-        guess = low + (high - low) * float(below / (below - above))
-        margin = max(0.2 * self.course.near, 1e-4 * (high - low))
-        return [guess - margin, guess + margin]
 
     def _changed(self, t: float, y: FloatArray) -> np.ndarray:
         values = self._values(t, y)
