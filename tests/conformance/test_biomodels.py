@@ -24,7 +24,7 @@ def test_file_agrees(path):
 
 def document():
     """Return a model of one species that stays where it is."""
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
+    return """<?xml version="1.0" encoding="UTF-8"?>
 <sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
 <listOfCompartments><compartment id="C" size="1" spatialDimensions="3" constant="true"/></listOfCompartments>
 <listOfSpecies><species id="S" compartment="C" initialAmount="1" hasOnlySubstanceUnits="true"

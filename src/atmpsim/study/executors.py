@@ -87,10 +87,10 @@ def run_cluster(spec: Spec, tasks: Sequence[int], *, cluster: str) -> Generator[
     """
     where = f"--cluster {cluster}"
     distributed = _distributed(where)
-    with distributed.Client(**_client_options(distributed, cluster, where)) as client:
+    with _client(distributed, cluster, where) as client:
         futures = client.map(lambda task, spec=spec: do_chunk(spec, task), list(tasks), pure=False)
         try:
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 yield future.result()
                 future.release()
         finally:
@@ -106,19 +106,25 @@ def _distributed(where: str) -> Any:
     return distributed
 
 
-def _client_options(distributed: Any, cluster: str, where: str) -> dict[str, Any]:
+@contextmanager
+def _client(distributed: Any, cluster: str, where: str) -> Iterator[Any]:
+    """Open a client that nobody else finds: what else reads lazily in this process must not go through it."""
     kind, _, count = cluster.partition(":")
     if kind == "local":
         if not count.isdigit() or int(count) < 1:
             raise InputError(where=where, found=f"'{cluster}'", expected="local:N with the number of workers",
                              remedy="For example local:4.")  # fmt: skip
-        made = distributed.LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=None)
-        return {"address": made}
+        options = {"n_workers": int(count), "threads_per_worker": 1, "dashboard_address": None}
+        with distributed.LocalCluster(**options) as made, distributed.Client(made, set_as_default=False) as client:
+            yield client
+        return
     try:
-        return {"address": distributed.Client(cluster, timeout="10s").scheduler.address}
+        client = distributed.Client(cluster, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(where=where, found=f"no scheduler ({error})", expected="the address of a Dask scheduler",
                          remedy="Start one with `dask scheduler`, or give local:N.") from None  # fmt: skip
+    with client:
+        yield client
 
 
 Runner = Callable[[Spec, Sequence[int]], Generator[Done]]
