@@ -42,6 +42,11 @@ def runs_per_cell(table: RunTable) -> int:
     return math.prod(size for name, size in table.shape.items() if name in _INSIDE)
 
 
+def prepare_partials(stream: Stream) -> None:
+    """Make the group for what the chunks add, before any of them: two that made it at once would collide."""
+    stream.root.require_group(_PARTIAL)
+
+
 def write_partial(stream: Stream, table: RunTable, computed: Computed, index: int) -> None:
     """Write what the runs of one chunk add to the statistics."""
     begin, end = computed.begin, computed.begin + computed.size
@@ -50,7 +55,7 @@ def write_partial(stream: Stream, table: RunTable, computed: Computed, index: in
     spans = list(pairwise(edges))
     curves = list(computed.curves.values())
     made = np.stack([np.stack([moments(c[a - begin : b - begin]) for c in curves], axis=1) for a, b in spans])
-    group = stream.root.require_group(_PARTIAL).create_group(str(index), overwrite=True)
+    group = stream.root.create_group(f"{_PARTIAL}/{index}", overwrite=True)
     group.create_array("cell", data=np.array([a // per_cell for a, _ in spans]))
     group.create_array("moments", data=made)
     where, counts = _counts(curves, begin, end, per_cell)

@@ -32,7 +32,7 @@ from atmpsim.scenario.table import RunTable
 from atmpsim.study.compute import compute
 from atmpsim.study.executors import choose
 from atmpsim.study.labels import Labels, label, run_coordinates
-from atmpsim.study.statistics import drop_partials, finish_statistics
+from atmpsim.study.statistics import drop_partials, finish_statistics, prepare_partials
 from atmpsim.study.tasks import Done, Spec, cores, forget, keep, unwritable
 from atmpsim.study.tree import label_computed, label_rest
 
@@ -113,6 +113,8 @@ def run_stream(
                          chunk=chunk, workers=workers or cores())  # fmt: skip
         spec = Spec(inputs=inputs.as_json(), sha256=inputs.sha256, address=address)
         keep(spec, table, labels, stream)
+        if table.summary_only:
+            prepare_partials(stream)
         missing = stream.missing()
         tasks = missing if order is None else [k for k in order if k in set(missing)]
         runner = choose(workers=workers, cluster=cluster, threads=threads or cores())
