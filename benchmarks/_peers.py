@@ -15,6 +15,7 @@ import numpy as np
 import roadrunner
 from numpy.typing import NDArray
 
+from atmpsim.compile.llvm import compile_derivatives
 from atmpsim.engines.ensemble import Ensemble
 from atmpsim.engines.program import Program
 from atmpsim.scenario.dosing import Schedule, breakpoints
@@ -82,7 +83,7 @@ class NumbaLsoda:
         self.lsoda, self.workload, self.ensemble = lsoda, workload, ensemble
         self.index = {s: k for k, s in enumerate(program.equations.states)}
         size, numbers = len(self.index), ensemble.constants.shape[1] + len(self.index)
-        self.derivatives = program.derivatives
+        self.derivatives = compile_derivatives(program.equations)
         address = ctypes.cast(self.derivatives.call, ctypes.c_void_p).value
         call = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t)(address)
 
