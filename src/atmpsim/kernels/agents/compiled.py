@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+from atmpsim.kernels import compiling
 
-njit: Any = numba.njit  # its stubs do not know every option
+njit: Any = compiling.njit  # its stubs do not know every option
 
 _COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _EXACT = {"contract", "nsz"}  # the same rounding in every turn of a loop, in vectors and out of them
