@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atmpsim.errors import AtmpsimError
+from atmpsim.plots.process import drawing_process
 from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
 
 if TYPE_CHECKING:
@@ -88,23 +90,31 @@ def _run(
     inputs: Inputs, *, out: Path | None, dry_run: bool, plot: bool, as_json: bool, quiet: bool, verbose: bool,
     workers: int | None, **how: Any,
 ) -> int:  # fmt: skip
-    from atmpsim.study.run import run as run_study
-
     if dry_run:
         return _estimate(inputs, workers, as_json=as_json)
     target = out if out is not None else Path(f"{inputs.name}.zarr")
-    try:
-        with progress(quiet or as_json) as advance:
-            tree = run_study(inputs, out=target, workers=workers, progress=advance, **how)
-    except KeyboardInterrupt as stopped:  # typer would swallow what it says
-        raise Stopped(str(stopped) or "Interrupted; nothing was left half written.") from None
     figure = target.with_suffix(".png") if plot else None
-    if figure is not None:
-        draw(tree, figure, variables=None)
+    with drawing_process(figure) if figure is not None else nullcontext() as drawing:
+        from atmpsim.study.run import run as run_study  # takes its time: the other process begins first
+
+        try:
+            with progress(quiet or as_json) as advance:
+                tree = run_study(
+                    inputs, out=target, workers=workers, progress=advance,
+                    computed=drawing.begin if drawing is not None else None, **how,
+                )  # fmt: skip
+        except KeyboardInterrupt as stopped:  # typer would swallow what it says
+            raise Stopped(str(stopped) or "Interrupted; nothing was left half written.") from None
+        if drawing is not None:
+            drawing.begin(tree)
+        if not (as_json or quiet):
+            _print_summary(tree, verbose=verbose)
+        if drawing is not None:
+            drawing.finish()
     if as_json:
         typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=False))
     elif not quiet:
-        _print_summary(tree, target, figure, verbose=verbose)
+        typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
     return _failures(tree)
 
 
@@ -174,13 +184,6 @@ def convert(
     typer.echo(f"Wrote {out}")
 
 
-def draw(tree: xr.DataTree, path: Path, *, variables: list[str] | None) -> None:
-    """Draw a result into a file."""
-    from atmpsim.plots.figures import plot_results, save_figure
-
-    save_figure(plot_results(tree, variables=variables), path)
-
-
 def _labels(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
     """Return the label of each run, and of each metric its name, array and one value per run.
 
@@ -199,7 +202,7 @@ def _listed_runs(tree: xr.DataTree) -> bool:
     return set(sizes) == {"arm", "subject", "replicate"} and math.prod(sizes.values()) <= _MOST_COLUMNS
 
 
-def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verbose: bool) -> None:
+def _print_summary(tree: xr.DataTree, *, verbose: bool) -> None:
     if _listed_runs(tree):
         labels, metrics = _labels(tree)
         rows = [[m.attrs["long_name"], m.attrs["units"], *(f"{v:.4g}" for v in values)] for _, m, values in metrics]
@@ -213,7 +216,6 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
     for note in str(tree.attrs["notes"]).splitlines():
         if verbose or note.startswith(("doses:", "population:")):
             typer.echo(f"note: {note}")
-    typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
 
 
 def _print_rows(rows: list[dict[str, Any]], title: str) -> None:
