@@ -21,9 +21,9 @@ def result():
 
 def test_the_figure_is_the_one_drawn_here_and_appears_when_asked_for(tmp_path, result):
     save_figure(plot_results(result), tmp_path / "here.png")
-    with drawing_process(tmp_path / "there.png") as drawing:
-        drawing.begin(result)
-        drawing.begin(result)  # handed over once only
+    with drawing_process() as drawing:
+        drawing.begin(tmp_path / "there.png", result)
+        drawing.begin(tmp_path / "again.png", result)
         assert not (tmp_path / "there.png").exists()
         drawing.finish()
     assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
@@ -31,24 +31,24 @@ def test_the_figure_is_the_one_drawn_here_and_appears_when_asked_for(tmp_path, r
 
 
 def test_what_cannot_be_drawn_is_the_same_error(tmp_path):
-    with drawing_process(tmp_path / "a.png") as drawing:
-        drawing.begin(xr.DataTree())
+    with drawing_process() as drawing:
+        drawing.begin(tmp_path / "a.png", xr.DataTree())
         with pytest.raises(ResultError, match="trajectories"):
             drawing.finish()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_dies_is_an_error_that_says_what_to_do(tmp_path, result):
-    with drawing_process(tmp_path / "a.png") as drawing:
+    with drawing_process() as drawing:
         os.kill(drawing._process.pid, signal.SIGKILL)
-        drawing.begin(result)
+        drawing.begin(tmp_path / "a.png", result)
         with pytest.raises(AtmpsimError, match=r"ended with code -9.*atmpsim plot"):
             drawing.finish()
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_drawn_and_nothing_stays_where_runs_fail(tmp_path):
-    with pytest.raises(ValueError, match="no run"), drawing_process(tmp_path / "a.png") as drawing:
+    with pytest.raises(ValueError, match="no run"), drawing_process() as drawing:
         raise ValueError("no run")
     assert drawing._process.returncode is not None
     assert not list(tmp_path.iterdir())

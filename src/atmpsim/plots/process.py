@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,22 +24,33 @@ _SERVE = "from atmpsim.plots.process import serve; serve()"
 class Drawing:
     """A process that draws one result into a file; the file is put in place when `finish` is called."""
 
-    def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
-        self._process, self._path, self._begun = process, path, False
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.drawn{path.suffix}")
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._path: Path | None = None
 
-    def begin(self, tree: xr.DataTree) -> None:
-        """Hand over the result, once."""
-        if self._begun:
+    @property
+    def _partial(self) -> Path:
+        assert self._path is not None
+        return self._path.with_name(f".{self._path.stem}.{os.getpid()}.drawn{self._path.suffix}")
+
+    def begin(self, path: Path, tree: xr.DataTree) -> None:
+        """Hand over the file's name and the result; only the first of them counts."""
+        if self._path is not None:
             return
-        self._begun = True
+        self._path = path
+        # from a thread: the process may not have come to reading yet
+        threading.Thread(target=self._send, args=(pickle.dumps((tree, self._partial)),), daemon=True).start()
+
+    def _send(self, text: bytes) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError), self._process.stdin as pipe:  # where the process died, `finish` tells
-            pickle.dump((tree, self._partial), pipe)
+        # where the process died, `finish` tells; where it was closed, nobody waits
+        with suppress(OSError, ValueError), self._process.stdin as pipe:
+            pipe.write(text)
 
     def finish(self) -> None:
         """Wait for the figure; raise the error of what cannot be drawn."""
         assert self._process.stdout is not None
+        assert self._path is not None
         said = self._process.stdout.read()
         if self._process.wait() or not said:
             raise AtmpsimError(
@@ -54,11 +66,12 @@ class Drawing:
         """End the process and remove what it may have left."""
         self._process.kill()
         self._process.wait()
-        self._partial.unlink(missing_ok=True)
+        if self._path is not None:
+            self._partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def drawing_process(path: Path) -> Iterator[Drawing]:
+def drawing_process() -> Iterator[Drawing]:
     """Start a process that loads matplotlib and waits for a result to draw.
 
     It ends with the context, and by itself where this process dies.
@@ -68,7 +81,7 @@ def drawing_process(path: Path) -> Iterator[Drawing]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as process:  # fmt: skip
-        drawing = Drawing(process, path)
+        drawing = Drawing(process)
         try:
             yield drawing
         finally:
