@@ -237,7 +237,8 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
         raise scenario_error(error, raw, where=where) from None
     names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1)]
     _check_names(names, f"{where} [[dose]]", "dose")
-    _check_names([a.name for a in scenario.arm], f"{where} [[arm]]", "arm")
+    for section in ("arm", "assay", "rule", "endpoint"):
+        _check_names([a.name for a in getattr(scenario, section)], f"{where} [[{section}]]", section)
     return scenario
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-QuantityText = Annotated[
-    str, Field(description="A number with its unit, such as '36 h' or '0.3 1' (a pure number has the unit 1).")
-]
+from atmpsim.scenario.strict import QuantityText
+from atmpsim.scenario.strict import Strict as _Strict
+from atmpsim.scenario.trial_schema import AssayTable, EndpointTable, ProductTable, RuleTable, TrialTable
+
 AmountText = Annotated[
     str | float, Field(description="An amount with its unit, per kg and capped if wanted: '2e6 cell/kg, max 2e8 cell'.")
 ]
@@ -17,12 +18,7 @@ Value = Annotated[
 ]
 
 NOT_BUILT = {
-    "product": "typed products",
-    "assay": "assays as observation models",
     "regimen": "adaptive regimens",
-    "rule": "adaptive rules",
-    "endpoint": "clinical endpoints",
-    "trial": "virtual trials",
     "fields": "spatial fields",
 }
 ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
@@ -36,10 +32,6 @@ METRICS = (
     "peak", "time_of_peak", "minimum", "end", "change", "auc", "half_life", "time_to_half", "time_above_lod",
     "last_above_lod",
 )  # fmt: skip
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
 class TimeTable(_Strict):
@@ -208,13 +200,19 @@ class ScenarioFile(_Strict):
     sweep: dict[str, Any] | None = Field(None, description="Values by path; design, count or table. See docs.")
     population: PopulationTable | None = None
     varying: dict[str, VaryingTable] = Field(default_factory=dict, description="Quantities that change over time.")
+    product: ProductTable | None = None
+    assay: list[AssayTable] = Field(default_factory=list)
+    rule: list[RuleTable] = Field(default_factory=list)
+    endpoint: list[EndpointTable] = Field(default_factory=list)
+    trial: TrialTable | None = None
     output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
     solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {
     "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
-    "output": OutputTable, "solver": SolverTable, "population": PopulationTable,
+    "output": OutputTable, "solver": SolverTable, "population": PopulationTable, "product": ProductTable,
+    "assay": AssayTable, "rule": RuleTable, "endpoint": EndpointTable, "trial": TrialTable,
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_do
 from atmpsim.scenario.population import Population, read_population
 from atmpsim.scenario.quantities import parameter_values
 from atmpsim.scenario.reader import Inputs, check_schema
-from atmpsim.scenario.regimen import dosing_tables, regimen_dose
+from atmpsim.scenario.regimen import delivered_doses, dosing_tables, product_doses, regimen_dose
 from atmpsim.scenario.samples import sample_times
 from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
@@ -269,8 +269,10 @@ def _runs(
     start = parameter_values(scenario.initial, model, f"{where} [initial]", species=True)
     given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
-    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
-    doses, per_kg = [dose for dose, _ in made], tuple(share for _, share in made)
+    given_doses, made_notes = product_doses(scenario, equations, where)
+    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(given_doses, 1)]
+    doses = delivered_doses([dose for dose, _ in made], scenario, model, where)
+    per_kg, notes = tuple(share for _, share in made), notes + made_notes
     tables = dosing_tables(scenario, inputs, equations, where)
     runs = []
     for subject, table in tables.items():
