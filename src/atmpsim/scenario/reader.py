@@ -165,7 +165,8 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
 def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: str) -> dict[str, str]:
     """Return the texts of the files that a sweep and a population refer to, by name."""
     named = {"[sweep] table": (scenario.sweep or {}).get("table")}
-    population = scenario.population
+    trial = scenario.trial
+    population = trial.population if trial is not None and trial.population is not None else scenario.population
     if population is not None:
         named["[population] covariates table"] = population.covariates.table if population.covariates else None
         for key, given in population.distribution.items():

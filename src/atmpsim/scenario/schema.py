@@ -8,7 +8,7 @@ from pydantic import Field
 
 from atmpsim.scenario.strict import QuantityText
 from atmpsim.scenario.strict import Strict as _Strict
-from atmpsim.scenario.trial_schema import AssayTable, EndpointTable, ProductTable, RuleTable, TrialTable
+from atmpsim.scenario.trial_schema import AssayTable, EndpointTable, ProductTable, RuleTable, TrialPlan
 
 AmountText = Annotated[
     str | float, Field(description="An amount with its unit, per kg and capped if wanted: '2e6 cell/kg, max 2e8 cell'.")
@@ -179,6 +179,12 @@ class SolverTable(_Strict):
         None, gt=0.0, allow_inf_nan=False, description="In each state's unit; 1e-4 * rtol by default."
     )
     max_steps: int = Field(100_000, gt=0)
+
+
+class TrialTable(TrialPlan):
+    """A trial, with the virtual patients that it recruits from."""
+
+    population: PopulationTable | None = Field(None, description="As [population], for `atmpsim trial` only.")
 
 
 class ScenarioFile(_Strict):

@@ -61,6 +61,7 @@ class AssayTable(Strict):
     placebo_half_time: QuantityText | None = None
     expectation: float = Field(0.0, description="Shift of a reported scale in patients who know their treatment.")
     dispersion: float | None = Field(None, gt=0.0, description="Shape of a negative binomial count within a patient.")
+    per: QuantityText | None = Field(None, description="Of a diary: the time that the output's number belongs to.")
     ratio: float = Field(1.0, gt=0.0, description="What the assay shows over the truth.")
     leucocytes: QuantityText | None = Field(None, description="Normal leucocytes: '5e9 1/L'.")
     leucocytes_low: QuantityText | None = Field(None, description="Leucocytes after lymphodepletion.")
@@ -128,7 +129,7 @@ class StratumTable(Strict):
     at: list[float] = Field(min_length=1)
 
 
-class TrialTable(Strict):
+class TrialPlan(Strict):
     """A trial: who is recruited, how they are allotted, seen and lost."""
 
     patients: int = Field(gt=0, description="Recruited in each replicate.")
@@ -150,4 +151,3 @@ class TrialTable(Strict):
     looks: list[float] = Field(default_factory=list, description="Interim analyses, as shares of the patients.")
     free: list[str] = Field(default_factory=list, description="Given in [parameters] for `run`, drawn in the trial.")
     null: dict[str, Any] = Field(default_factory=dict, description="Parameters without any effect, for --null.")
-    population: Any = Field(None, description="As [population], of the patients of the trial.")

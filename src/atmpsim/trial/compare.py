@@ -1,0 +1,173 @@
+"""Compare two arms in every replicate at once: estimate, interval and p-value of each test that endpoints name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from atmpsim.trial.counts import rate_ratio
+
+FloatArray = NDArray[np.float64]
+PERMUTATIONS = 1999
+_CHUNK = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """Estimate with its interval and p-value, one a replicate; NaN where a trial could not be analysed."""
+
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    p: FloatArray
+
+
+SCALE = {
+    "t": "difference of means", "ancova": "difference adjusted for the baseline", "permutation": "difference of means",
+    "fisher": "difference of shares", "negative_binomial": "rate ratio", "logrank": "hazard ratio", "cox": "hazard ratio",
+    "none": "difference",
+}  # fmt: skip
+NULL = {"negative_binomial": 1.0, "logrank": 1.0, "cox": 1.0}
+"""What an estimate is where there is no effect; 0 for the others."""
+
+
+def welch(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> Compared:
+    """Return the difference of means by Welch's t test (Welch 1947, Biometrika 34:28, doi:10.1093/biomet/34.1-2.28).
+
+    Parameters
+    ----------
+    treated, control
+        Values over (replicate, patient), NaN where there is none.
+    """
+    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    share = [v / k for v, k in zip(var, n, strict=True)]
+    error = np.sqrt(share[0] + share[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (share[0] + share[1]) ** 2 / (share[0] ** 2 / (n[0] - 1) + share[1] ** 2 / (n[1] - 1))
+    return _from_t(mean[0] - mean[1], error, freedom, level)
+
+
+def ancova(
+    treated: FloatArray, control: FloatArray, baselines: tuple[FloatArray, FloatArray], *, level: float = 0.95
+) -> Compared:
+    """Return the difference of means adjusted for the baseline, by least squares with one slope for both arms."""
+    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    known = [~np.isnan(y) for y in (treated, control)]
+    base = [np.where(k, b, np.nan) for k, b in zip(known, baselines, strict=True)]
+    _, base_mean, base_var = zip(*(_moments(b) for b in base), strict=True)
+    cross = [np.nansum((y - m[:, None]) * (b - c[:, None]), axis=1) for y, m, b, c in
+             zip((treated, control), mean, base, base_mean, strict=True)]  # fmt: skip
+    within = sum((k - 1) * v for k, v in zip(n, base_var, strict=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(within > 0, sum(cross) / within, 0.0)
+        shift = base_mean[0] - base_mean[1]
+        freedom = n[0] + n[1] - 3
+        rest = sum((k - 1) * v for k, v in zip(n, var, strict=True)) - slope * sum(cross)
+        spread = np.where(within > 0, shift**2 / within, 0.0)
+        error = np.sqrt(np.maximum(rest, 0.0) / freedom * (1 / n[0] + 1 / n[1] + spread))
+    return _from_t(mean[0] - mean[1] - slope * shift, error, freedom, level)
+
+
+def permutation(
+    treated: FloatArray, control: FloatArray, *, rng: np.random.Generator, level: float = 0.95
+) -> Compared:
+    """Return the difference of means, with the p-value of a permutation test and the interval of Welch's.
+
+    Labels are shuffled 1,999 times; p = (1 + number at least as far from 0) / 2,000 never errs to the low side
+    (Phipson & Smyth 2010, Stat Appl Genet Mol Biol 9:39, doi:10.2202/1544-6115.1585).
+    """
+    made = welch(treated, control, level=level)
+    p = np.full(len(treated), np.nan)
+    for begin in range(0, len(treated), _CHUNK):
+        own = slice(begin, begin + _CHUNK)
+        p[own] = _shuffled(treated[own], control[own], rng)
+    return Compared(estimate=made.estimate, low=made.low, high=made.high, p=np.where(np.isnan(made.estimate), np.nan, p))
+
+
+def _shuffled(treated: FloatArray, control: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return p-values: which patients are called treated is drawn anew, the numbers of each arm stay."""
+    values = np.concatenate([treated, control], axis=1)
+    known = ~np.isnan(values)
+    first, total = known[:, : treated.shape[1]].sum(axis=1), known.sum(axis=1)
+    filled = np.where(known, values, 0.0)
+    whole = filled.sum(axis=1)
+    draw = rng.random((PERMUTATIONS, *values.shape), dtype=np.float32)
+    draw[:, ~known] = 2.0
+    # the patients with the lowest numbers are called treated; the limit is the number of the last of them
+    order = np.sort(draw, axis=2)
+    limit = np.take_along_axis(order, np.maximum(first - 1, 0)[None, :, None], axis=2)
+    chosen = (np.where(draw <= limit, filled[None], 0.0)).sum(axis=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = chosen / first - (whole - chosen) / (total - first)
+        real = np.nansum(treated, axis=1) / first - np.nansum(control, axis=1) / (total - first)
+    return (1.0 + (np.abs(found) >= np.abs(real) - 1e-9).sum(axis=0)) / (PERMUTATIONS + 1.0)
+
+
+def fisher(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> Compared:
+    """Return the difference of shares: Fisher's exact test, interval of Newcombe's method 10.
+
+    (Newcombe 1998, Stat Med 17:873, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.)
+    """
+    n = [(~np.isnan(x)).sum(axis=1) for x in (treated, control)]
+    hits = [np.nansum(x, axis=1).astype(int) for x in (treated, control)]
+    p = np.array([_fisher(*map(int, row)) for row in zip(hits[0], n[0], hits[1], n[1], strict=True)])
+    z = stats.norm.ppf((1 + level) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = [h / k for h, k in zip(hits, n, strict=True)]
+        ends = [_wilson(s, k, z) for s, k in zip(share, n, strict=True)]
+        difference = share[0] - share[1]
+        low = difference - np.hypot(share[0] - ends[0][0], ends[1][1] - share[1])
+        high = difference + np.hypot(ends[0][1] - share[0], share[1] - ends[1][0])
+    return Compared(estimate=difference, low=low, high=high, p=p)
+
+
+def _wilson(share: FloatArray, n: FloatArray, z: float) -> tuple[FloatArray, FloatArray]:
+    middle, half = (share + z**2 / (2 * n)) / (1 + z**2 / n), z / (1 + z**2 / n) * np.sqrt(
+        share * (1 - share) / n + z**2 / (4 * n**2)
+    )
+    return middle - half, middle + half
+
+
+@lru_cache(maxsize=100_000)
+def _fisher(a: int, n: int, b: int, m: int) -> float:
+    if n == 0 or m == 0:
+        return float("nan")
+    return float(stats.fisher_exact([[a, n - a], [b, m - b]])[1])
+
+
+def negative_binomial(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> Compared:
+    """Return the rate ratio with Wald's interval and test on its logarithm."""
+    log, error = rate_ratio(treated, control)
+    z = stats.norm.ppf((1 + level) / 2)
+    with np.errstate(over="ignore"):
+        made = [np.exp(log), np.exp(log - z * error), np.exp(log + z * error)]
+    return Compared(estimate=made[0], low=made[1], high=made[2], p=2 * stats.norm.sf(np.abs(log / error)))
+
+
+def _moments(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return number, mean and variance of what is known in each row."""
+    known = ~np.isnan(x)
+    n = known.sum(axis=1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, x, 0.0).sum(axis=1) / n
+        var = np.where(known, (x - mean[:, None]) ** 2, 0.0).sum(axis=1) / (n - 1)
+    return n, mean, var
+
+
+def _from_t(difference: FloatArray, error: FloatArray, freedom: FloatArray, level: float) -> Compared:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = stats.t.ppf((1 + level) / 2, freedom) * error
+        p = np.where(error > 0, 2 * stats.t.sf(np.abs(difference / error), freedom), np.where(difference == 0, 1.0, 0.0))
+    p = np.where(np.isnan(difference), np.nan, p)
+    return Compared(estimate=difference, low=difference - half, high=difference + half, p=p)
+
+
+PLAIN: Mapping[str, Callable[..., Compared]] = {
+    "t": welch, "fisher": fisher, "negative_binomial": negative_binomial, "none": welch,
+}  # fmt: skip
+"""Tests that need the values of two arms and nothing else."""
