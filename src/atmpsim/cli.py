@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atmpsim import run_cli
+from atmpsim import run_cli, trial_cli
 from atmpsim.errors import AtmpsimError, InputError
 from atmpsim.terminal import (
     BAD_INPUT,
@@ -42,7 +42,7 @@ app = typer.Typer(
 )  # fmt: skip
 models_app = typer.Typer(help="List the shipped models, show one, or check the evidence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-for _command in (run_cli.run, run_cli.sweep, run_cli.status, run_cli.summary, run_cli.convert):
+for _command in (run_cli.run, run_cli.sweep, run_cli.status, run_cli.summary, run_cli.convert, trial_cli.trial, trial_cli.escalate):
     app.command()(_command)
 
 # typer brings its own copy of click, or uses the installed one: this is that one's error of usage

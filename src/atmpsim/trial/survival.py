@@ -1,4 +1,4 @@
-"""Time to an event: Kaplan-Meier curves, log-rank tests and Cox models, all of them by lifelines.
+"""Compare times to an event: log-rank tests and Cox models, all of them by lifelines.
 
 (Davidson-Pilon 2019, J Open Source Softw 4:1317, doi:10.21105/joss.01317.) lifelines is imported on first use.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,25 +65,3 @@ def compare_times(
                                  logrank=logrank))  # fmt: skip
     made = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     return Compared(estimate=made[0], low=made[1], high=made[2], p=made[3])
-
-
-def kaplan_meier(
-    duration: Sequence[float] | FloatArray, seen: BoolArray, entry: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return times, share without the event, and its 95 % band.
-
-    Examples
-    --------
-    >>> times, share, _, _ = kaplan_meier([1.0, 2.0, 3.0, 4.0], np.array([True, False, True, False]))
-    >>> [round(float(s), 4) for s in share]
-    [1.0, 0.75, 0.75, 0.375, 0.375]
-    """
-    from lifelines import KaplanMeierFitter
-
-    made = KaplanMeierFitter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        late = entry is not None and bool((entry > 0).any())
-        made.fit(np.maximum(duration, _LEAST), seen, entry=entry if late else None)
-    band = made.confidence_interval_.to_numpy()
-    return made.timeline, made.survival_function_.to_numpy()[:, 0], band[:, 0], band[:, 1]
