@@ -63,15 +63,19 @@ def _again(path: Path, *, as_json: bool) -> int:
 
     tree = open_results(path)
     made = reanalyse(tree)
-    same = all(
-        np.array_equal(made[group][name].values, tree[group][name].values, equal_nan=made[group][name].dtype.kind == "f")
-        for group in ("endpoints", "estimates") for name in made[group].data_vars
-    )  # fmt: skip
+    pairs = [
+        (np.asarray(values.values), np.asarray(tree[group].to_dataset()[name].values))
+        for group in ("endpoints", "estimates")
+        for name, values in made[group].data_vars.items()
+    ]
+    same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
     if as_json:
         typer.echo(json.dumps({**_report(tree), "same": same}, indent=2))
     else:
         _print(tree)
-        typer.echo("The analysis of what is on file gives the same." if same else "NOT the same: the analysis has changed.")
+        typer.echo(
+            "The analysis of what is on file gives the same." if same else "NOT the same: the analysis has changed."
+        )
     return OK if same else SOME_FAILED
 
 
@@ -109,11 +113,23 @@ def _print(tree: xr.DataTree) -> None:
     print_table(["patients, mean", *arms, "all"], [r for r in rows if float(r[-1]) > 0], title=report["title"])
     lines = [
         [r["endpoint"], r["arm"], r["test"], *(_short(r[k]) for k in ("mean", "p5", "median", "p95")),
-         f"{100 * r['significant']:.1f}", f"{100 * r['low']:.1f} to {100 * r['high']:.1f}", f"{100 * r['favourable']:.1f}",
-         f"{100 * r['analysable']:.0f}"]
+         f"{100 * r['significant']:.1f}", f"{100 * r['low']:.1f} to {100 * r['high']:.1f}",
+         f"{100 * r['favourable']:.1f}", f"{100 * r['analysable']:.0f}"]
         for r in report["comparisons"]
     ]  # fmt: skip
-    heads = ["endpoint", "arm", "test", "mean", "5 %", "median", "95 %", "significant %", "95 % MC", "and a gain %", "analysable %"]
+    heads = [
+        "endpoint",
+        "arm",
+        "test",
+        "mean",
+        "5 %",
+        "median",
+        "95 %",
+        "significant %",
+        "95 % MC",
+        "and a gain %",
+        "analysable %",
+    ]
     print_table(heads, lines, title=f"Against {report['control']}: estimates of {report['replicates']} replicates")
     if report["caution"]:
         typer.echo(f"CAUTION: {report['caution']}")
@@ -125,7 +141,7 @@ def _short(value: float | None) -> str:
 
 def escalate(
     source: Annotated[
-        str, typer.Argument(help="True toxicities of the doses with commas between, or a scenario whose arms are doses.")
+        str, typer.Argument(help="True toxicities with commas between, or a scenario whose arms are doses.")
     ],
     design: Annotated[str, typer.Option(help="3+3 or boin.")] = "3+3",
     target: Annotated[float, typer.Option(help="Toxicity that BOIN aims at.")] = 0.30,

@@ -167,11 +167,20 @@ def _kaplan_meier(axes: Axes, tree: xr.DataTree, replicate: int) -> None:
             axes.step(times, share, where="post", color=_colour(k), linewidth=0.8, linestyle=(0, (2, 1.5)))
     axes.set_ylim(0, 1.02)
     unit = str(data[f"{name}.time"].attrs.get("units", ""))
-    _label(axes, f"{name}: all replicates (lines), one with its band (dashed)", style.axis_label("time", unit), "without the event")
+    _label(
+        axes,
+        f"{name}: all replicates (lines), one with its band (dashed)",
+        style.axis_label("time", unit),
+        "without the event",
+    )
 
 
 def _changes(tree: xr.DataTree) -> list[str]:
-    return [str(k) for k, v in tree["endpoints"].to_dataset().data_vars.items() if v.attrs.get("kind") in ("change", "response")]
+    return [
+        str(k)
+        for k, v in tree["endpoints"].to_dataset().data_vars.items()
+        if v.attrs.get("kind") in ("change", "response")
+    ]
 
 
 def _waterfall(axes: Axes, tree: xr.DataTree, replicate: int) -> None:
@@ -217,11 +226,18 @@ def _swimmer(axes: Axes, tree: xr.DataTree, replicate: int) -> None:
             axes.plot(last[k], row, ">", color=style.INK, markersize=3.5)
         for number, name in enumerate(events):
             if np.isfinite(patients[name].values[k]):
-                axes.plot(patients[name].values[k], row, style.DOSE_MARKERS[number % 5], color=style.ALARM, markersize=4)
+                axes.plot(
+                    patients[name].values[k], row, style.DOSE_MARKERS[number % 5], color=style.ALARM, markersize=4
+                )
     axes.set_yticks([])
     axes.set_ylim(len(order) - 0.5, -0.5)
     unit = str(visits["when"].attrs.get("units", ""))
-    _label(axes, f"Treated patients of replicate {replicate}, with their visits", style.axis_label("after infusion", unit), "patients")
+    _label(
+        axes,
+        f"Treated patients of replicate {replicate}, with their visits",
+        style.axis_label("after infusion", unit),
+        "patients",
+    )
 
 
 Draw = Callable[[Axes, xr.DataTree, int], None]

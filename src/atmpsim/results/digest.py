@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 
 GROUPS = (
-    "attrition", "doses", "endpoints", "estimates", "operating", "parameters", "patients", "rules", "statistics", "status",
-    "summary", "trajectories", "visits",
+    "attrition", "doses", "endpoints", "estimates", "operating", "parameters", "patients", "rules", "statistics",
+    "status", "summary", "trajectories", "visits",
 )  # fmt: skip
 BLOCK = 256
 """Runs in a block; the chunks of a stored result are whole blocks."""

@@ -178,8 +178,10 @@ def _conversion(table: ProductTable, where: str) -> tuple[Distribution, str] | N
 
 def _is_ratio(unit: str, where: str) -> bool:
     powers = dict(parse_quantity(f"1 {unit}", where=where).dimensionality)
-    return sorted(powers.values()) == [-1, 1] and all(
-        any(dim == _dimension(unit) for unit in COUNTED) for dim in map(str, powers)
+    return (
+        {1, -1} == {*powers.values()}
+        and len(powers) == 2
+        and all(any(dim == _dimension(unit) for unit in COUNTED) for dim in map(str, powers))
     )
 
 

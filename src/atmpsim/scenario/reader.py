@@ -239,7 +239,11 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
     names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1)]
     _check_names(names, f"{where} [[dose]]", "dose")
     for section in ("arm", "assay", "rule", "endpoint"):
-        _check_names([a.name for a in getattr(scenario, section)], f"{where} [[{section}]]", section)
+        names = [a.name for a in getattr(scenario, section)]
+        _check_names(names, f"{where} [[{section}]]", section)
+        if section in ("assay", "endpoint") and any("/" in name for name in names):
+            raise ScenarioError(where=f"{where} [[{section}]]", found="a name with '/', which paths in results use",
+                                expected=f"another name for the {section}")  # fmt: skip
     return scenario
 
 

@@ -235,6 +235,8 @@ def _notes(table: RunTable, runs: Sequence[Run]) -> tuple[str, ...]:
     notes = [note for run in runs for note in run.notes]
     if population is not None and population.covariates is not None:
         notes = [note for note in notes if note.startswith(("doses:", "parameters."))]
+    if table.scenario.rule:
+        notes.append("doses: rules act in `atmpsim trial`; here every planned dose is given")
     return tuple(dict.fromkeys([*notes, *(population.notes if population is not None else ())]))
 
 

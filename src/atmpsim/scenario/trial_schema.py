@@ -13,8 +13,8 @@ DistributionText = Annotated[
 ]
 ProductKind = Literal["msc", "oncolytic_virus", "virus_in_msc", "car_t", "aav"]
 AssayKind = Literal[
-    "qpcr", "dpcr", "flow", "gamma_camera", "bioluminescence", "factor_one_stage", "factor_chromogenic", "concentration",
-    "diameter", "edss", "lesion_count", "diary", "scale", "blot", "grade", "event",
+    "qpcr", "dpcr", "flow", "gamma_camera", "bioluminescence", "factor_one_stage", "factor_chromogenic",
+    "concentration", "diameter", "edss", "lesion_count", "diary", "scale", "blot", "grade", "yes_no", "event",
 ]  # fmt: skip
 EndpointKind = Literal[
     "change", "value", "maximum", "total", "rate", "above", "below", "positive", "confirmed_progression", "response",
@@ -134,7 +134,9 @@ class TrialPlan(Strict):
 
     patients: int = Field(gt=0, description="Recruited in each replicate.")
     replicates: int = Field(1000, gt=0)
-    ratio: dict[str, float] = Field(default_factory=dict, description="By arm: whole numbers, or shares of 1.")
+    ratio: dict[str, float] = Field(
+        default_factory=dict, description="By arm: whole numbers (0: not in the trial), or shares of 1."
+    )
     scheme: Literal["simple", "block", "stratified"] = "block"
     block: int | None = Field(None, gt=0, description="Length of a block, a multiple of the sum of the ratio.")
     strata: StratumTable | None = None

@@ -1,4 +1,4 @@
-"""Carry out adaptive rules in a pool of patients: visit by visit, who meets a rule is computed again with other doses."""
+"""Carry out adaptive rules in a pool of patients: who meets one at a visit is computed again with other doses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def apply_rules(
     design: Design, table: RunTable, labels: Labels, given: Givens, *, seed: int
 ) -> tuple[Computed, Pool, xr.Dataset]:
     """Return the pool as computed after all rules have acted, the pool of patients, and the log of what they did."""
-    rules = _read(design, table)
+    rules = read_rules(design, table)
     doses = _doses(table, given, design) if rules else {}
     computed = compute_pool(table, labels, adjusted(design, table, given, {}))
     pool = as_pool(table, labels, computed, given)
@@ -65,7 +65,14 @@ def apply_rules(
     return computed, made, _log(log, design, shape)
 
 
-def _read(design: Design, table: RunTable) -> list[Rule]:
+def read_rules(design: Design, table: RunTable) -> list[Rule]:
+    """Return the rules of a trial.
+
+    Raises
+    ------
+    ScenarioError
+        If one does not fit the assays or doses.
+    """
     names = [dose_name(d.name, k) for k, d in enumerate(table.scenario.dose, 1)]
     where = f"{table.inputs.name if table.inputs is not None else 'scenario'}.toml rule"
     return [
@@ -103,7 +110,9 @@ def _extra(rule: Rule, table: RunTable, pool: Pool, subject: int) -> Dose | None
     """Return the dose that a rule gives, for a patient's weight."""
     if rule.table.then not in ("give", "rescue"):
         return None
-    number, found = next((k, d) for k, d in enumerate(table.scenario.dose, 1) if dose_name(d.name, k) == rule.table.dose)
+    number, found = next(
+        (k, d) for k, d in enumerate(table.scenario.dose, 1) if dose_name(d.name, k) == rule.table.dose
+    )
     single = found.model_copy(update={"every": None, "count": None, "time": None})
     weight = float(pool.weight[subject])
     equations = table.equations or write_equations(table.model)

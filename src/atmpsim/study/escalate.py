@@ -1,4 +1,4 @@
-"""Run a dose escalation: on given probabilities of toxicity, or on virtual patients in a scenario whose arms are doses."""
+"""Run a dose escalation: on given probabilities of toxicity, or on virtual patients in arms that are doses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from atmpsim.scenario.reader import load_inputs
 from atmpsim.scenario.streams import generator
 from atmpsim.study.run import run
 from atmpsim.trial.escalation import (
-    Escalated, boin, checked, dose_limiting, simulate_three_plus_three, three_plus_three,
+    Escalated,
+    boin,
+    checked,
+    dose_limiting,
+    simulate_three_plus_three,
+    three_plus_three,
 )  # fmt: skip
 
 FloatArray = NDArray[np.float64]
@@ -48,8 +53,9 @@ def escalate(source: str, *, design: str, target: float, cohorts: int, trials: i
     Parameters
     ----------
     source
-        Probabilities with commas between; or a scenario of a model with arrested cells per gram of lung, whose arms are
-        the doses, lowest first. Each trial then draws from the prior of toxicity, and its patients are the population's.
+        Probabilities with commas between; or a scenario of a model with arrested cells per gram of lung, whose arms
+        are the doses, lowest first. Each trial then draws from the prior of toxicity; its patients are the
+        population's.
 
     Raises
     ------
@@ -81,7 +87,9 @@ def _toxicities(source: str, trials: int, seed: int) -> tuple[tuple[str, ...], F
 
 
 def _mechanistic(source: str, trials: int, seed: int) -> tuple[tuple[str, ...], FloatArray, bool]:
-    inputs = load_inputs(source, seed=seed, overrides={"output.keep": [_EXPOSURE], "output.summary": [f"{_EXPOSURE}.peak"]})
+    inputs = load_inputs(
+        source, seed=seed, overrides={"output.keep": [_EXPOSURE], "output.summary": [f"{_EXPOSURE}.peak"]}
+    )
     tree = run(inputs)
     peak = tree["summary"].to_dataset()[f"{_EXPOSURE}.peak"]
     if peak.sizes["arm"] < 2:

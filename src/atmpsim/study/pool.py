@@ -91,7 +91,9 @@ def adjusted(design: Design, table: RunTable, given: Givens, changed: Change) ->
         for run, which, subject in zip(group.members.tolist(), group.which.tolist(), subjects.tolist(), strict=True):
             schedule = group.schedules[which]
             doses = changed.get(run) or own_doses(schedule, given, subject, named)
-            made.append(expand(doses, start=schedule.start, end=schedule.end, where=f"run {run}", resets=schedule.resets))
+            made.append(
+                expand(doses, start=schedule.start, end=schedule.end, where=f"run {run}", resets=schedule.resets)
+            )
         return replace(group, schedules=tuple(made), which=np.arange(group.members.size))
 
     return adjust

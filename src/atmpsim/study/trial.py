@@ -1,8 +1,9 @@
-"""Run a virtual trial: the pool of patients, all replicates of the trial, endpoints and comparisons, one stored result."""
+"""Run a virtual trial: the pool of patients, all replicates, endpoints and comparisons, as one stored result."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import xarray as xr
 from atmpsim.errors import ResultError
 from atmpsim.model.library import read_model
 from atmpsim.results.store import check_target, on_grid, write
+from atmpsim.scenario.overrides import apply_overrides
 from atmpsim.scenario.reader import Inputs, check_schema, load_inputs
-from atmpsim.scenario.table import expand_runs
+from atmpsim.scenario.table import RunTable, expand_runs
 from atmpsim.scenario.virtual import null_overrides, pool_inputs
-from atmpsim.study.adaptive import apply_rules
+from atmpsim.study.adaptive import apply_rules, read_rules
 from atmpsim.study.labels import label
-from atmpsim.study.pool import givens
+from atmpsim.study.pool import Givens, givens
 from atmpsim.study.tree import label_computed, label_rest
 from atmpsim.study.trial_tree import analysed_groups, recorded_groups, recorded_of
 from atmpsim.trial.analyse import analyse
@@ -59,17 +61,13 @@ def run_trial(
         inputs = _with(inputs, changed, where)
     if out is not None:
         check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
-    tree = xr.DataTree.from_dict({k if k == "/" else f"/{k}": d for k, d in _groups(inputs, where).items()})
+    tree = xr.DataTree.from_dict({k if k == "/" else f"/{k}": d for k, d in _groups(inputs).items()})
     if out is not None:
         write(tree, Path(out))
     return on_grid(tree)
 
 
 def _with(inputs: Inputs, changed: dict[str, Any], where: str) -> Inputs:
-    from dataclasses import replace
-
-    from atmpsim.scenario.overrides import apply_overrides
-
     return replace(inputs, raw=apply_overrides(inputs.raw, changed, where=f"{where} --null"))
 
 
@@ -82,12 +80,24 @@ def design_of(inputs: Inputs) -> Design:
     return read_design(scenario, model, where=where)
 
 
-def _groups(inputs: Inputs, where: str) -> dict[str, xr.Dataset]:
-    scenario = check_schema(inputs.raw, where=where)
-    design = design_of(inputs)
+def pool_of(inputs: Inputs) -> tuple[Design, RunTable, Givens]:
+    """Return a trial's design, the table of runs of its pool of patients, and what differs between these.
+
+    Raises
+    ------
+    InputError
+        If anything in the scenario does not fit.
+    """
+    where = f"{inputs.name}.toml"
+    scenario, design = check_schema(inputs.raw, where=where), design_of(inputs)
     table = expand_runs(pool_inputs(inputs, scenario, design.outputs(), where=where))
+    read_rules(design, table)
+    return design, table, givens(design, table, seed=inputs.seed)
+
+
+def _groups(inputs: Inputs) -> dict[str, xr.Dataset]:
+    design, table, given = pool_of(inputs)
     labels = label(table)
-    given = givens(design, table, seed=inputs.seed)
     computed, pool, log = apply_rules(design, table, labels, given, seed=inputs.seed)
     made = conduct(design, pool, replicates=design.table.replicates, seed=inputs.seed)
     groups = {**label_rest(table, labels, inputs), **label_computed(table, labels, computed)}

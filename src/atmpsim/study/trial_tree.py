@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from atmpsim.trial.analyse import Comparison, arm_values, summarise
 from atmpsim.trial.assays import UNITS
-from atmpsim.trial.attrition import FATES, STAGES, TREATED, flow
+from atmpsim.trial.attrition import FATES, INELIGIBLE, STAGES, TREATED, flow
 from atmpsim.trial.compare import SCALE
 from atmpsim.trial.conduct import Conducted
 from atmpsim.trial.design import Design, outputs_of
@@ -31,7 +31,10 @@ def _texts(values: Sequence[str]) -> Array:
 def recorded_groups(design: Design, made: Conducted, pool: Pool) -> dict[str, xr.Dataset]:
     """Return the groups `patients` and `visits`."""
     time = {"units": design.time_unit}
-    flags = {"flag_values": np.arange(len(FATES), dtype=np.int8), "flag_meanings": " ".join(f.replace(" ", "_") for f in FATES)}
+    flags = {
+        "flag_values": np.arange(len(FATES), dtype=np.int8),
+        "flag_meanings": " ".join(f.replace(" ", "_") for f in FATES),
+    }
     columns: dict[str, tuple[Array, dict[str, Any]]] = {
         "arm_index": (made.who.arm, {"long_name": "number of the arm", "units": "1"}),
         "subject_index": (made.who.subject, {"long_name": "patient of the pool, from 0", "units": "1"}),
@@ -47,7 +50,10 @@ def recorded_groups(design: Design, made: Conducted, pool: Pool) -> dict[str, xr
         "weight": (made.weight, {"long_name": "body weight", "units": "kg"}),
     }
     for name, times in made.events.items():
-        columns[f"event.{name}"] = (times, {"long_name": f"{name}, after infusion; infinite if not within follow-up", **time})
+        columns[f"event.{name}"] = (
+            times,
+            {"long_name": f"{name}, after infusion; infinite if not within follow-up", **time},
+        )
     patients = xr.Dataset({k: (_EACH, v, a) for k, (v, a) in columns.items()}, attrs={"arms": list(design.arms)})
     dims = (*_EACH, "visit")
     visits = xr.Dataset({"when": (dims, made.when, {"long_name": "time of the visit after infusion", **time})})
@@ -65,12 +71,18 @@ def recorded_of(design: Design, groups: Groups) -> Record:
     """Return what is on file for the analysis; the truth beside it is left where it is."""
     patients, visits = groups["patients"], groups["visits"]
     fate = patients["fate"].values
-    measured = {str(k).removeprefix("measured."): v.values for k, v in visits.data_vars.items() if str(k).startswith("measured.")}
-    events = {str(k).removeprefix("event."): v.values for k, v in patients.data_vars.items() if str(k).startswith("event.")}
+    measured = {
+        str(k).removeprefix("measured."): v.values
+        for k, v in visits.data_vars.items()
+        if str(k).startswith("measured.")
+    }
+    events = {
+        str(k).removeprefix("event."): v.values for k, v in patients.data_vars.items() if str(k).startswith("event.")
+    }
     at_infusion = design.table.randomise == "at infusion"
     return Record(
         arm=patients["arm_index"].values, fate=fate, treated=fate == TREATED,
-        randomised=fate == TREATED if at_infusion else fate != FATES.index("not eligible"), wait=patients["wait"].values,
+        randomised=fate == TREATED if at_infusion else fate != INELIGIBLE, wait=patients["wait"].values,
         left=patients["left"].values, stopped=patients["stopped"].values, when=visits["when"].values, measured=measured,
         events=events,
     )  # fmt: skip

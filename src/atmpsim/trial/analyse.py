@@ -1,4 +1,4 @@
-"""Analyse recorded replicates: endpoint of each patient, arms against control, interim looks, what all replicates show."""
+"""Analyse recorded replicates: endpoints of patients, arms against control, interim looks, what they all show."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Comparison:
 def analyse(design: Design, record: Record, *, seed: int) -> tuple[dict[str, Outcome], list[Comparison]]:
     """Return the endpoints of every patient, and every comparison of an arm with the control."""
     outcomes = {e.name: outcome(e, design, record) for e in design.endpoints}
-    made = []
+    made: list[Comparison] = []
     for endpoint in design.endpoints:
         if endpoint.compare != "none":
             made += _compared(endpoint, design, record, outcomes[endpoint.name], seed)
@@ -57,7 +57,7 @@ def _compared(
     looks = design.table.looks if endpoint.primary else []
     alphas = levels(looks, endpoint.alpha)
     for arm in range(len(design.arms)):
-        if arm == design.control:
+        if arm == design.control or design.ratio[arm] == 0:
             continue
         hits, last = [], None
         for k, share in enumerate([*looks, 1.0]):
@@ -68,7 +68,9 @@ def _compared(
         assert last is not None
         any_hit = np.stack(hits)
         stopped = np.where(any_hit.any(axis=0), any_hit.argmax(axis=0), len(looks))
-        yield Comparison(endpoint=endpoint, arm=arm, compared=last, significant=any_hit.any(axis=0), stopped_at=stopped)
+        yield Comparison(
+            endpoint=endpoint, arm=arm, compared=last, significant=np.asarray(any_hit.any(axis=0)), stopped_at=stopped
+        )
 
 
 def _first(found: Outcome, share: float) -> Outcome:
@@ -81,7 +83,13 @@ def _first(found: Outcome, share: float) -> Outcome:
 
 
 def compare(
-    endpoint: EndpointTable, found: Outcome, arms: NDArray[np.int64], arm: int, control: int, *, rng: np.random.Generator
+    endpoint: EndpointTable,
+    found: Outcome,
+    arms: NDArray[np.int64],
+    arm: int,
+    control: int,
+    *,
+    rng: np.random.Generator,
 ) -> Compared:
     """Return one arm against another by an endpoint's own test."""
     treated, others, level = arms == arm, arms == control, 1.0 - endpoint.alpha
@@ -140,7 +148,8 @@ def summarise(comparison: Comparison, design: Design) -> Summary:
     gain = comparison.significant & known & ((found < null) if lower else (found > null))
     return Summary(
         endpoint=comparison.endpoint.name, arm=design.arms[comparison.arm], test=comparison.endpoint.compare,
-        mean=float(values.mean()), median=float(median), spread=float(values.std(ddof=1)) if values.size > 1 else np.nan,
+        mean=float(values.mean()), median=float(median),
+        spread=float(values.std(ddof=1)) if values.size > 1 else np.nan,
         p5=float(p5), p95=float(p95), significant=hits / total, low=low, high=high, favourable=float(gain.mean()),
         analysable=float(known.mean()), replicates=total,
     )  # fmt: skip

@@ -23,7 +23,7 @@ BLOOD = 5.0
 """L of blood of an adult (ICRP 89: 5.3 in men, 3.9 in women); where the model counts cells and no volume is given."""
 UNITS = {
     "qpcr": "copy/ug", "dpcr": "copy/mL", "flow": "percent", "gamma_camera": "percent", "bioluminescence": "photon/s",
-    "diameter": "mm", "edss": "1", "lesion_count": "1", "diary": "1", "grade": "1",
+    "diameter": "mm", "edss": "1", "lesion_count": "1", "diary": "1", "grade": "1", "yes_no": "1",
 }  # fmt: skip
 """What each kind reports in; the others in the unit of their output."""
 
@@ -101,7 +101,9 @@ def quantitative_pcr(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng)
     """
     unit = how.units[str(assay.of)]
     if _is(unit, "copy/ug"):
-        truth = latent[0] * magnitude(parse_quantity(f"1 {unit}", where="assay"), "copy/ug", where=f"assay '{assay.name}'")
+        truth = latent[0] * magnitude(
+            parse_quantity(f"1 {unit}", where="assay"), "copy/ug", where=f"assay '{assay.name}'"
+        )
     else:
         cells = cells_per_ul(latent[0], unit, assay)
         truth = 1e6 * how.copies * cells / ((cells + leucocytes(how.since, assay)) * DNA_PER_CELL)
@@ -113,7 +115,9 @@ def digital_pcr(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -> t
     """Return copies per mL from the share of partitions that hold none: -ln(share) partitions per sample volume."""
     unit = how.units[str(assay.of)]
     if _is(unit, "copy/mL"):
-        truth = latent[0] * magnitude(parse_quantity(f"1 {unit}", where="assay"), "copy/mL", where=f"assay '{assay.name}'")
+        truth = latent[0] * magnitude(
+            parse_quantity(f"1 {unit}", where="assay"), "copy/mL", where=f"assay '{assay.name}'"
+        )
     else:
         truth = 1e3 * how.copies * cells_per_ul(latent[0], unit, assay)
     truth = assay.ratio * truth
@@ -140,7 +144,12 @@ def gamma_camera(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -> 
     unit = how.units[str(assay.of)]
     share = latent[0] / 100.0 if _is(unit, "percent") else latent[0] / how.dose
     left = 0.5 ** (np.maximum(how.since, 0.0) / (number(assay, "isotope_half_life") or 1.0))
-    mean = np.maximum(np.nan_to_num(noisy(share, assay.error, rng)), 0.0) * (assay.counts or 1.0) * left * assay.attenuation
+    mean = (
+        np.maximum(np.nan_to_num(noisy(share, assay.error, rng)), 0.0)
+        * (assay.counts or 1.0)
+        * left
+        * assay.attenuation
+    )
     shown = 100.0 * rng.poisson(mean) / ((assay.counts or 1.0) * left)
     return 100.0 * share, quantified(np.where(np.isnan(share), np.nan, shown), assay)
 
@@ -192,10 +201,18 @@ def grades(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -> tuple[
     return latent[0], made
 
 
+def yes_no(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -> tuple[FloatArray, FloatArray]:
+    """Return 1 or 0 with the probability that the model gives: one draw for each patient, at all visits."""
+    draw = rng.random((*latent[0].shape[:-1], 1))
+    return latent[0], np.where(np.isnan(latent[0]), np.nan, (draw < latent[0]).astype(np.float64))
+
+
 Observe = Callable[[Latent, AssayTable, Sampling, Rng], tuple[FloatArray, FloatArray]]
 AT_VISITS: Mapping[str, Observe] = {
     "qpcr": quantitative_pcr, "dpcr": digital_pcr, "flow": flow_cytometry, "gamma_camera": gamma_camera,
     "bioluminescence": bioluminescence, "factor_one_stage": concentration, "factor_chromogenic": concentration,
-    "concentration": concentration, "blot": concentration, "diameter": diameters, "lesion_count": lesions, "grade": grades,
+    "concentration": concentration, "blot": concentration, "diameter": diameters, "lesion_count": lesions,
+    "grade": grades,
+    "yes_no": yes_no,
 }  # fmt: skip
 """The kinds that look at the patient at one moment."""

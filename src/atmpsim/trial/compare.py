@@ -29,7 +29,8 @@ class Compared:
 
 SCALE = {
     "t": "difference of means", "ancova": "difference adjusted for the baseline", "permutation": "difference of means",
-    "fisher": "difference of shares", "negative_binomial": "rate ratio", "logrank": "hazard ratio", "cox": "hazard ratio",
+    "fisher": "difference of shares", "negative_binomial": "rate ratio", "logrank": "hazard ratio",
+    "cox": "hazard ratio",
     "none": "difference",
 }  # fmt: skip
 NULL = {"negative_binomial": 1.0, "logrank": 1.0, "cox": 1.0}
@@ -73,9 +74,7 @@ def ancova(
     return _from_t(mean[0] - mean[1] - slope * shift, error, freedom, level)
 
 
-def permutation(
-    treated: FloatArray, control: FloatArray, *, rng: np.random.Generator, level: float = 0.95
-) -> Compared:
+def permutation(treated: FloatArray, control: FloatArray, *, rng: np.random.Generator, level: float = 0.95) -> Compared:
     """Return the difference of means, with the p-value of a permutation test and the interval of Welch's.
 
     Labels are shuffled 1,999 times; p = (1 + number at least as far from 0) / 2,000 never errs to the low side
@@ -86,7 +85,9 @@ def permutation(
     for begin in range(0, len(treated), _CHUNK):
         own = slice(begin, begin + _CHUNK)
         p[own] = _shuffled(treated[own], control[own], rng)
-    return Compared(estimate=made.estimate, low=made.low, high=made.high, p=np.where(np.isnan(made.estimate), np.nan, p))
+    return Compared(
+        estimate=made.estimate, low=made.low, high=made.high, p=np.where(np.isnan(made.estimate), np.nan, p)
+    )
 
 
 def _shuffled(treated: FloatArray, control: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -127,8 +128,9 @@ def fisher(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> 
 
 
 def _wilson(share: FloatArray, n: FloatArray, z: float) -> tuple[FloatArray, FloatArray]:
-    middle, half = (share + z**2 / (2 * n)) / (1 + z**2 / n), z / (1 + z**2 / n) * np.sqrt(
-        share * (1 - share) / n + z**2 / (4 * n**2)
+    middle, half = (
+        (share + z**2 / (2 * n)) / (1 + z**2 / n),
+        z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)),
     )
     return middle - half, middle + half
 
@@ -162,7 +164,9 @@ def _moments(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _from_t(difference: FloatArray, error: FloatArray, freedom: FloatArray, level: float) -> Compared:
     with np.errstate(divide="ignore", invalid="ignore"):
         half = stats.t.ppf((1 + level) / 2, freedom) * error
-        p = np.where(error > 0, 2 * stats.t.sf(np.abs(difference / error), freedom), np.where(difference == 0, 1.0, 0.0))
+        p = np.where(
+            error > 0, 2 * stats.t.sf(np.abs(difference / error), freedom), np.where(difference == 0, 1.0, 0.0)
+        )
     p = np.where(np.isnan(difference), np.nan, p)
     return Compared(estimate=difference, low=difference - half, high=difference + half, p=p)
 

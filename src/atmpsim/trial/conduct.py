@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from atmpsim.trial.randomise import blocks, simple, stratified
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+Rng = np.random.Generator
 BLOCK = 500
 """Replicates that share their random streams: what a replicate gives does not depend on how many there are."""
 
@@ -133,7 +135,9 @@ def _allotted(design: Design, pool: Pool, who: Who, fate: NDArray[np.int64], str
         kinds = len(table.strata.at) + 1
         return stratified(design.ratio, np.where(takes, strata, kinds), block=table.block, rng=rng)
     listed = blocks(design.ratio, fate.shape, block=table.block, rng=rng)
-    place = np.where(takes, np.cumsum(takes, axis=1) - 1, takes.sum(axis=1, keepdims=True) + np.cumsum(~takes, axis=1) - 1)
+    place = np.where(
+        takes, np.cumsum(takes, axis=1) - 1, takes.sum(axis=1, keepdims=True) + np.cumsum(~takes, axis=1) - 1
+    )
     return np.take_along_axis(listed, np.clip(place, 0, listed.shape[1] - 1), axis=1)
 
 
@@ -152,7 +156,9 @@ def _events(design: Design, pool: Pool, who: Who, wait: FloatArray, streams: _St
         if assay.kind != "event":
             continue
         draw = streams(f"event {assay.like or name}").random(wait.shape)
-        times = event_times(pool.times, who.rows(pool, str(assay.of)), wait, draw, cumulative=assay.curve == "cumulative")
+        times = event_times(
+            pool.times, who.rows(pool, str(assay.of)), wait, draw, cumulative=assay.curve == "cumulative"
+        )
         made[name] = np.where(times - wait <= design.horizon, times - wait, np.inf)
     return made
 
@@ -203,7 +209,7 @@ def _within(values: FloatArray, assay: AssayTable) -> FloatArray:
 def _scale(
     assay: AssayTable, values: FloatArray, when: FloatArray, design: Design, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Return a reported scale: the truth, less the placebo response that all arms share, with noise, within its ends."""
+    """Return a reported scale: the truth, less the placebo response of all arms, with noise, within its ends."""
     half = number(assay, "placebo_half_time")
     since = when * (design.time("1 d", "a day") ** -1)
     came = 1.0 - 2.0 ** (-since / half) if half else np.where(since > 0, 1.0, 0.0)
@@ -213,7 +219,7 @@ def _scale(
 
 
 def _disability(
-    design: Design, pool: Pool, who: Who, assay: AssayTable, when: FloatArray, wait: FloatArray, rng: np.random.Generator
+    design: Design, pool: Pool, who: Who, assay: AssayTable, when: FloatArray, wait: FloatArray, rng: Rng
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     flat = who.arm.size
     rates = {k: who.parameter(pool, k).ravel() for k in ("step_up_rate", "step_down_rate")}
@@ -237,7 +243,7 @@ def _disability(
 
 
 def _diary(
-    design: Design, pool: Pool, who: Who, assay: AssayTable, when: FloatArray, wait: FloatArray, rng: np.random.Generator
+    design: Design, pool: Pool, who: Who, assay: AssayTable, when: FloatArray, wait: FloatArray, rng: Rng
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Return events counted since the visit before: the integral of a rate; at the first visit none are counted."""
     rate = design.rate(pool.units[str(assay.of)]) if assay.per is None else 1.0 / design.time(assay.per, "per")
@@ -267,16 +273,15 @@ def _cut(made: Conducted, size: int) -> Conducted:
 def _joined(parts: list[Conducted], size: int | None = None) -> Conducted:
     """Return blocks of replicates as one, or the first replicates of a block."""
 
-    def both(values: list[FloatArray]) -> FloatArray:
+    def both(values: list[Any]) -> Any:
         return np.concatenate([v[:size] for v in values])
 
-    made = {}
+    made: dict[str, Any] = {}
     for name in Conducted.__dataclass_fields__:
         values = [getattr(p, name) for p in parts]
-        if name == "who":
-            made[name] = Who(**{k: both([getattr(v, k) for v in values]) for k in ("arm", "draw", "subject")})
-        elif isinstance(values[0], Mapping):
+        if isinstance(values[0], Mapping):
             made[name] = {k: both([v[k] for v in values]) for k in values[0]}
-        else:
+        elif name != "who":
             made[name] = both(values)
-    return Conducted(**made)
+    who = {k: both([getattr(p.who, k) for p in parts]) for k in ("arm", "draw", "subject")}
+    return Conducted(who=Who(**who), **made)

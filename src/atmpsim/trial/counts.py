@@ -36,15 +36,19 @@ def rate_ratio(treated: FloatArray, control: FloatArray) -> tuple[FloatArray, Fl
     treated, control
         Counts over (replicate, patient), NaN where there is none.
     """
-    means = [np.nanmean(np.where(np.isnan(c).all(axis=1)[:, None], 0.0, c), axis=1) for c in (treated, control)]
+    means: list[FloatArray] = [
+        np.asarray(np.nanmean(np.where(np.isnan(c).all(axis=1)[:, None], 0.0, c), axis=1)) for c in (treated, control)
+    ]
     counts = np.concatenate([treated, control], axis=1)
-    fitted = np.concatenate([np.broadcast_to(m[:, None], c.shape) for m, c in zip(means, (treated, control), strict=True)], 1)
+    fitted = np.concatenate(
+        [np.broadcast_to(m[:, None], c.shape) for m, c in zip(means, (treated, control), strict=True)], 1
+    )
     shape = _best_shape(counts, fitted)
     numbers = [np.maximum((~np.isnan(c)).sum(axis=1), 1) for c in (treated, control)]
     with np.errstate(divide="ignore", invalid="ignore"):
         log = np.log(means[0] / means[1])
         variance = sum(1.0 / (n * m) + 1.0 / (n * shape) for n, m in zip(numbers, means, strict=True))
-    known = (means[0] > 0) & (means[1] > 0)
+    known = np.asarray((means[0] > 0) & (means[1] > 0))
     return np.where(known, log, np.nan), np.where(known, np.sqrt(variance), np.nan)
 
 

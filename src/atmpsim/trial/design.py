@@ -118,11 +118,16 @@ def read_design(scenario: ScenarioFile, model: Model, *, where: str) -> Design:
     if table.control is not None and table.control not in arms:
         raise ScenarioError(where=f"{place} control", found=f"'{table.control}'", expected=f"an arm: {one_of(arms)}",
                             remedy=did_you_mean(table.control, arms))  # fmt: skip
+    control = arms.index(table.control) if table.control is not None else 0
+    if ratio[control] == 0:
+        raise ScenarioError(where=f"{place} control", found=f"'{arms[control]}', which is not in the trial",
+                            expected="an arm with patients")  # fmt: skip
     design = Design(
         table=table, arms=arms, ratio=ratio, whole=whole,
-        control=arms.index(table.control) if table.control is not None else 0,
+        control=control,
         visits=_visits(table, model, place), assays=_assays(scenario, model, where),
-        endpoints=tuple(scenario.endpoint), rules=tuple(scenario.rule), product=read_product(scenario, model, where=where),
+        endpoints=tuple(scenario.endpoint), rules=tuple(scenario.rule),
+        product=read_product(scenario, model, where=where),
         time_unit=model.time_unit, year=_time("1 yr", model.time_unit, place), caution=model.caution,
         hazards=_hazards(table, model, place),
     )  # fmt: skip
@@ -154,9 +159,10 @@ def _ratio(table: TrialTable, arms: Sequence[str], where: str) -> tuple[tuple[fl
             raise ScenarioError(where=f"{where} ratio", found=f"'{name}'", expected=f"an arm: {one_of(arms)}",
                                 remedy=did_you_mean(name, arms))  # fmt: skip
     missing = [arm for arm in arms if arm not in given]
-    if missing or min(given.values()) <= 0:
-        found = f"nothing for '{missing[0]}'" if missing else f"{min(given.values()):g}"
-        raise ScenarioError(where=f"{where} ratio", found=found, expected="a number above 0 for each arm")
+    if missing or min(given.values()) < 0 or sum(given.values()) == 0:
+        found = f"nothing for '{missing[0]}'" if missing else ", ".join(f"{v:g}" for v in given.values())
+        raise ScenarioError(where=f"{where} ratio", found=found, expected="a number for each arm, 0 for one "
+                            "that is not in the trial")  # fmt: skip
     values = tuple(float(given[arm]) for arm in arms)
     total, whole = sum(values), all(v.is_integer() for v in values)
     if not whole and not math.isclose(total, 1.0, abs_tol=1e-9):
@@ -164,10 +170,11 @@ def _ratio(table: TrialTable, arms: Sequence[str], where: str) -> tuple[tuple[fl
                             "whole numbers", remedy="Write for example 0.5 and 0.5, or 1 and 1.")  # fmt: skip
     if table.scheme != "simple" and not whole:
         raise ScenarioError(where=f"{where} ratio", found=f"shares in a scheme of '{table.scheme}'",
-                            expected="whole numbers", remedy='Blocks are made of patients; or scheme = "simple".')  # fmt: skip
+                            expected="whole numbers",
+                            remedy='Blocks are made of patients; or scheme = "simple".')  # fmt: skip
     if whole and table.block is not None and table.block % total:
-        raise ScenarioError(where=f"{where} block", found=f"a block of {table.block} for a ratio that sums to {total:g}",
-                            expected=f"a multiple of {total:g}")  # fmt: skip
+        raise ScenarioError(where=f"{where} block", expected=f"a multiple of {total:g}",
+                            found=f"a block of {table.block} for a ratio that sums to {total:g}")  # fmt: skip
     return values, whole
 
 
@@ -180,7 +187,8 @@ def _assays(scenario: ScenarioFile, model: Model, where: str) -> dict[str, Assay
             if model.quantity(name) is None:
                 raise ScenarioError(where=f"{place} of", found=f"'{name}', which model '{model.id}' lacks",
                                     expected="a quantity of the model",
-                                    remedy=did_you_mean(name, model.quantities) or "`atmpsim models show` lists them.")  # fmt: skip
+                                    remedy=did_you_mean(name, model.quantities)
+                                    or "`atmpsim models show` lists them.")  # fmt: skip
         if assay.kind == "diary" and (assay.per is None) == (model.quantities[str(assay.of)].unit == "1"):
             raise ScenarioError(where=f"{place} per", found="no 'per'" if assay.per is None else f"'{assay.per}'",
                                 expected="the time that a number of events belongs to, where the output is no rate",
@@ -188,7 +196,8 @@ def _assays(scenario: ScenarioFile, model: Model, where: str) -> dict[str, Assay
         lacking = [p for p in EDSS_PARAMETERS if assay.kind == "edss" and model.quantity(p) is None]
         if lacking:
             raise ScenarioError(where=place, found=f"a model without '{lacking[0]}'",
-                                expected="a chain of half steps of EDSS", remedy="msc_multiple_sclerosis has one.")  # fmt: skip
+                                expected="a chain of half steps of EDSS",
+                                remedy="msc_multiple_sclerosis has one.")  # fmt: skip
         if assay.like is not None and (assay.like not in made or made[assay.like].kind != "event"):
             raise ScenarioError(where=f"{place} like", found=f"'{assay.like}'", expected="an assay of kind 'event'")
     return made
@@ -212,7 +221,8 @@ def _check_trial(design: Design, model: Model, where: str) -> None:
     named = {"informative": table.informative, "before growth": table.before.growth if table.before else None}
     for key, name in named.items():
         if name is not None and name not in design.assays:
-            raise ScenarioError(where=f"{where} {key}", found=f"'{name}'", expected=f"an assay: {one_of(design.assays)}",
+            raise ScenarioError(where=f"{where} {key}", found=f"'{name}'",
+                                expected=f"an assay: {one_of(design.assays)}",
                                 remedy=did_you_mean(name, design.assays))  # fmt: skip
     growth = design.assays.get(named["before growth"] or "")
     if growth is not None and growth.kind != "diameter":
@@ -236,7 +246,7 @@ def _check_trial(design: Design, model: Model, where: str) -> None:
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "confirmed_progression": ("edss",), "response": ("diameter",), "progression_free": ("diameter",),
-    "time_to": ("event",), "positive": ("qpcr", "dpcr", "flow", "concentration", "bioluminescence"),
+    "time_to": ("event",), "positive": ("qpcr", "dpcr", "flow", "concentration", "bioluminescence", "grade"),
 }  # fmt: skip
 """Which assays an endpoint of a kind can be made of; the others are made of any that is read at visits."""
 

@@ -98,7 +98,9 @@ def _value(endpoint: EndpointTable, design: Design, values: FloatArray, when: Fl
     if kind == "rate":
         return span.sum(axis=-1) / ((when[..., last] - when[..., 0]) / design.year)
     if kind == "response":
-        made = recist(values[..., : last + 1], when[..., : last + 1], confirm=design.time(endpoint.confirm, "confirm", 0.0))
+        made = recist(
+            values[..., : last + 1], when[..., : last + 1], confirm=design.time(endpoint.confirm, "confirm", 0.0)
+        )
         return np.where(np.isnan(values[..., 0]), np.nan, made.responded.astype(np.float64))
     if kind == "positive":
         limit = endpoint.threshold if endpoint.threshold is not None else design.assays[endpoint.assay].lloq or 0.0

@@ -47,7 +47,9 @@ def checked(toxicity: Sequence[float], *, where: str) -> FloatArray:
     """
     values = np.asarray(toxicity, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not ((values >= 0) & (values <= 1)).all():
-        raise InputError(where=where, found=str(list(toxicity))[:60], expected="probabilities of 0 to 1, one for each dose")
+        raise InputError(
+            where=where, found=str(list(toxicity))[:60], expected="probabilities of 0 to 1, one for each dose"
+        )
     return values
 
 
@@ -129,7 +131,8 @@ def eliminated(toxic: ArrayLike, patients: ArrayLike, target: float) -> NDArray[
 
 
 def boin(
-    toxicity: ArrayLike, *, target: float, trials: int, rng: np.random.Generator, cohorts: int = 10, cohort: int = _COHORT
+    toxicity: ArrayLike, *, target: float, trials: int, rng: np.random.Generator, cohorts: int = 10,
+    cohort: int = _COHORT,
 ) -> Escalated:  # fmt: skip
     """Return what BOIN does in simulated trials, from the lowest dose.
 
@@ -165,7 +168,7 @@ def boin(
 def _selected(toxic: FloatArray, patients: FloatArray, target: float, highest: IntArray) -> IntArray:
     """Return the dose whose isotonic estimate is nearest to the target, among those given and not eliminated.
 
-    Of doses with one estimate the highest is taken below the target and the lowest above it, as in the published design.
+    Of doses with one estimate the highest is taken below the target and the lowest above it, as published.
     """
     made = np.empty(len(toxic), dtype=np.int64)
     for k in range(len(toxic)):

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
-def event_times(grid: FloatArray, curves: FloatArray, start: FloatArray, draw: FloatArray, *, cumulative: bool) -> FloatArray:
+def event_times(
+    grid: FloatArray, curves: FloatArray, start: FloatArray, draw: FloatArray, *, cumulative: bool
+) -> FloatArray:
     """Return when the event comes, in the time of `grid`; infinity where it does not within it.
 
     The patient has had no event at `start`: the curve is divided by its value there. Linear between samples.

@@ -23,7 +23,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "edss": ("error", "better", "expectation", "window"),
     "lesion_count": ("dispersion", "better", "window"), "diary": ("dispersion", "better", "per"), "scale": _REPORTED,
     "blot": (*_LIMITS, "ratio", "better"), "grade": ("cutoffs", "slope", "window", "better"),
-    "event": ("curve", "like"),
+    "yes_no": ("better",), "event": ("curve", "like"),
 }  # fmt: skip
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "qpcr": ("leucocytes",), "flow": ("leucocytes", "events"), "dpcr": ("sample", "partitions"),

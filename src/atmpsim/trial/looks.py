@@ -30,8 +30,8 @@ def spent(share: float, alpha: float) -> float:
 def levels(shares: Sequence[float], alpha: float) -> FloatArray:
     """Return the two-sided level of each analysis, the last one included.
 
-    The joint distribution of the test statistics is integrated on a grid, look by look (Armitage, McPherson & Rowe 1969,
-    J R Stat Soc A 132:235, doi:10.2307/2343787).
+    The joint distribution of the test statistics is integrated on a grid, look by look (Armitage, McPherson & Rowe
+    1969, J R Stat Soc A 132:235, doi:10.2307/2343787).
 
     Examples
     --------
@@ -50,7 +50,9 @@ def levels(shares: Sequence[float], alpha: float) -> FloatArray:
         else:
             step = np.sqrt(share - information[k - 1])
 
-            def crossing(z: float, now: float = float(share), d: FloatArray = density, g: FloatArray = grid, s=step) -> float:
+            def crossing(
+                z: float, now: float = float(share), d: FloatArray = density, g: FloatArray = grid, s=step
+            ) -> float:
                 limit = z * np.sqrt(now)
                 out = stats.norm.sf((limit - g) / s) + stats.norm.cdf((-limit - g) / s)
                 return float(np.trapezoid(d * out, g))

@@ -92,7 +92,9 @@ def interpolated(grid: FloatArray, values: FloatArray, times: FloatArray) -> Flo
     return np.where(share >= 1.0, above, below + share * (above - below))
 
 
-def pick(pool: Pool, *, replicates: int, patients: int, first: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+def pick(
+    pool: Pool, *, replicates: int, patients: int, first: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     """Return draw and subject of each patient: no patient of the pool twice in a replicate.
 
     The subjects of the pool are exchangeable; it is cut in as many parts as there are patients, one from each part is

@@ -42,9 +42,7 @@ def blocks(ratio: Sequence[float], shape: tuple[int, int], *, block: int | None,
     return made.reshape(shape[0], -1)[:, : shape[1]]
 
 
-def stratified(
-    ratio: Sequence[float], strata: IntArray, *, block: int | None, rng: np.random.Generator
-) -> IntArray:
+def stratified(ratio: Sequence[float], strata: IntArray, *, block: int | None, rng: np.random.Generator) -> IntArray:
     """Return the arm of each patient, in blocks of its own stratum's patients in their order of recruitment."""
     arms = np.empty_like(strata)
     for stratum in range(int(strata.max(initial=0)) + 1):

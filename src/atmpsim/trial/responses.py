@@ -54,11 +54,13 @@ def recist(sums: FloatArray, when: FloatArray, *, confirm: float = 0.0) -> Lesio
         worse = confirmed(sums, when, lambda later, k: (later >= PROGRESSION * before[..., k]) &
                           (later - before[..., k] >= LEAST), found=worse, delay=confirm)  # fmt: skip
         smaller = confirmed(sums, when, lambda later, k: later <= PARTIAL * first[..., 0], found=smaller, delay=confirm)
-    progressed = np.where(worse.any(axis=-1), np.take_along_axis(when, worse.argmax(axis=-1)[..., None], -1)[..., 0], np.inf)
+    progressed = np.where(
+        worse.any(axis=-1), np.take_along_axis(when, worse.argmax(axis=-1)[..., None], -1)[..., 0], np.inf
+    )
     responded = (smaller & (when < progressed[..., None])).any(axis=-1)
     with np.errstate(invalid="ignore"):
         best = np.fmin.reduce(sums[..., 1:], axis=-1) / first[..., 0] - 1.0
-    return Lesions(responded=responded, progressed=progressed, best_change=best)
+    return Lesions(responded=np.asarray(responded), progressed=progressed, best_change=best)
 
 
 def _running_minimum(values: FloatArray) -> FloatArray:

@@ -72,7 +72,8 @@ def read_rule(
     if name not in assays:
         raise ScenarioError(where=f"{where} when", found=f"a rule on '{name}', which nothing measures",
                             expected=f"an assay: {one_of(assays)}",
-                            remedy=did_you_mean(name, assays) or "A rule acts on what is read; add an [[assay]] of that state.")  # fmt: skip
+                            remedy=did_you_mean(name, assays)
+                            or "A rule acts on what is read; add an [[assay]] of that state.")  # fmt: skip
     if assays[name].kind in UNREADABLE:
         raise ScenarioError(where=f"{where} when", found=f"an assay of kind '{assays[name].kind}'",
                             expected="one whose readings follow from the model")  # fmt: skip
@@ -97,7 +98,8 @@ def changed_doses(doses: Sequence[Dose], rule: Rule, *, now: float, extra: Dose 
 
     Examples
     --------
-    >>> rule = Rule(table=RuleTable(name="r", when="x > 1", then="stop"), assay="x", over_baseline=False, sign=">", limit=1.0)
+    >>> table = RuleTable(name="r", when="x > 1", then="stop")
+    >>> rule = Rule(table=table, assay="x", over_baseline=False, sign=">", limit=1.0)
     >>> weekly = [Dose(into="blood", amount=1.0, time=t, name="cells") for t in (0.0, 7.0, 14.0)]
     >>> [d.time for d in changed_doses(weekly, rule, now=7.0, extra=None)]
     [0.0, 7.0]

@@ -33,7 +33,9 @@ def hazard_ratio(
     groups = [known & treated, known & ~treated]
     if any(not (seen & g).any() for g in groups):
         return (np.nan,) * 4
-    frame = pd.DataFrame({"t": np.maximum(duration, _LEAST), "e": seen, "arm": treated.astype(float), "entry": entry})[known]
+    frame = pd.DataFrame({"t": np.maximum(duration, _LEAST), "e": seen, "arm": treated.astype(float), "entry": entry})[
+        known
+    ]
     late = bool((entry > 0).any())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
