@@ -51,7 +51,7 @@ def check_arm_paths(paths: Iterable[str], *, where: str) -> None:
         if section in shared:
             raise ScenarioError(
                 where=f"{where} '{path}'",
-                found=f"another {section}",
+                found=f"another {section}" + (": arms of different length" if section == "time" else ""),
                 expected=_paths(ARM_SECTIONS),
                 remedy=f"The {section} is the same in every arm: write a second scenario for it.",
             )

@@ -20,7 +20,7 @@ EndpointKind = Literal[
     "change", "value", "maximum", "total", "rate", "above", "below", "positive", "confirmed_progression", "response",
     "progression_free", "time_to",
 ]  # fmt: skip
-Test = Literal["t", "ancova", "permutation", "fisher", "negative_binomial", "logrank", "cox", "none"]
+Test = Literal["t", "ancova", "permutation", "fisher", "negative_binomial", "rate_ratio", "logrank", "cox", "none"]
 
 
 class ProductTable(Strict):

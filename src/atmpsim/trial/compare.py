@@ -29,11 +29,11 @@ class Compared:
 
 SCALE = {
     "t": "difference of means", "ancova": "difference adjusted for the baseline", "permutation": "difference of means",
-    "fisher": "difference of shares", "negative_binomial": "rate ratio", "logrank": "hazard ratio",
+    "fisher": "difference of shares", "negative_binomial": "rate ratio", "rate_ratio": "rate ratio", "logrank": "hazard ratio",
     "cox": "hazard ratio",
     "none": "difference",
 }  # fmt: skip
-NULL = {"negative_binomial": 1.0, "logrank": 1.0, "cox": 1.0}
+NULL = {"negative_binomial": 1.0, "rate_ratio": 1.0, "logrank": 1.0, "cox": 1.0}
 """What an estimate is where there is no effect; 0 for the others."""
 
 
@@ -151,6 +151,21 @@ def negative_binomial(treated: FloatArray, control: FloatArray, *, level: float 
     return Compared(estimate=made[0], low=made[1], high=made[2], p=2 * stats.norm.sf(np.abs(log / error)))
 
 
+def ratio_of_means(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> Compared:
+    """Return the ratio of means with an interval and test on its logarithm that assume no distribution.
+
+    The variance of the logarithm is that of the robust (sandwich) estimator of a log-linear model of two arms, the sum of
+    var/(n*mean^2); quantiles are Student's with n - 2 (delta method).
+    """
+    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.where((mean[0] > 0) & (mean[1] > 0), np.log(mean[0] / mean[1]), np.nan)
+        error = np.sqrt(sum(v / (k * m**2) for v, k, m in zip(var, n, mean, strict=True)))
+    made = _from_t(log, error, n[0] + n[1] - 2, level)
+    with np.errstate(over="ignore"):
+        return Compared(estimate=np.exp(made.estimate), low=np.exp(made.low), high=np.exp(made.high), p=made.p)
+
+
 def _moments(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return number, mean and variance of what is known in each row."""
     known = ~np.isnan(x)
@@ -172,6 +187,7 @@ def _from_t(difference: FloatArray, error: FloatArray, freedom: FloatArray, leve
 
 
 PLAIN: Mapping[str, Callable[..., Compared]] = {
-    "t": welch, "fisher": fisher, "negative_binomial": negative_binomial, "none": welch,
+    "t": welch, "fisher": fisher, "negative_binomial": negative_binomial,
+    "rate_ratio": ratio_of_means, "none": welch,
 }  # fmt: skip
 """Tests that need the values of two arms and nothing else."""

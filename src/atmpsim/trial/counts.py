@@ -36,9 +36,7 @@ def rate_ratio(treated: FloatArray, control: FloatArray) -> tuple[FloatArray, Fl
     treated, control
         Counts over (replicate, patient), NaN where there is none.
     """
-    means: list[FloatArray] = [
-        np.asarray(np.nanmean(np.where(np.isnan(c).all(axis=1)[:, None], 0.0, c), axis=1)) for c in (treated, control)
-    ]
+    means = [_mean(c) for c in (treated, control)]
     counts = np.concatenate([treated, control], axis=1)
     fitted = np.concatenate(
         [np.broadcast_to(m[:, None], c.shape) for m, c in zip(means, (treated, control), strict=True)], 1
@@ -50,6 +48,11 @@ def rate_ratio(treated: FloatArray, control: FloatArray) -> tuple[FloatArray, Fl
         variance = sum(1.0 / (n * m) + 1.0 / (n * shape) for n, m in zip(numbers, means, strict=True))
     known = np.asarray((means[0] > 0) & (means[1] > 0))
     return np.where(known, log, np.nan), np.where(known, np.sqrt(variance), np.nan)
+
+
+def _mean(counts: FloatArray) -> FloatArray:
+    known = ~np.isnan(counts)
+    return np.asarray(np.where(known, counts, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
 
 
 def _best_shape(counts: FloatArray, means: FloatArray) -> FloatArray:

@@ -252,8 +252,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 
 TESTS: Mapping[str, tuple[str, ...]] = {
     "change": ("t", "ancova", "permutation"), "value": ("t", "ancova", "permutation"),
-    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "negative_binomial"),
-    "total": ("t", "permutation", "negative_binomial"), "above": ("fisher",), "below": ("fisher",),
+    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "negative_binomial", "rate_ratio"),
+    "total": ("t", "permutation", "negative_binomial", "rate_ratio"), "above": ("fisher",), "below": ("fisher",),
     "positive": ("fisher",), "response": ("fisher",), "confirmed_progression": ("fisher", "logrank", "cox"),
     "progression_free": ("logrank", "cox", "fisher"), "time_to": ("logrank", "cox", "fisher"),
 }  # fmt: skip
