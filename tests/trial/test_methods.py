@@ -1,4 +1,4 @@
-"""The trial's methods against other programs, formulas and published values: tests, counts, paths, responses, escalation."""
+"""The trial's methods against other programs, formulas and published values."""
 
 from itertools import product as combinations
 
@@ -14,7 +14,12 @@ from atmpsim.trial.chain import STEPS, nearest_step, paths, rated
 from atmpsim.trial.compare import ancova, fisher, negative_binomial, permutation, welch
 from atmpsim.trial.counts import log_likelihood
 from atmpsim.trial.escalation import (
-    boin, boin_boundaries, eliminated, isotonic, simulate_three_plus_three, three_plus_three,
+    boin,
+    boin_boundaries,
+    eliminated,
+    isotonic,
+    simulate_three_plus_three,
+    three_plus_three,
 )  # fmt: skip
 from atmpsim.trial.events import event_times
 from atmpsim.trial.responses import disability_progression, recist
@@ -85,9 +90,13 @@ def test_negative_binomial_is_maximum_likelihood():
         y, arm = np.concatenate([a[k], b[k]]), np.repeat([1.0, 0.0], [30, 40])
 
         def loss(x, y=y, arm=arm):
-            return -stats.nbinom.logpmf(y, np.exp(x[2]), np.exp(x[2]) / (np.exp(x[2]) + np.exp(x[0] + x[1] * arm))).sum()
+            return -stats.nbinom.logpmf(
+                y, np.exp(x[2]), np.exp(x[2]) / (np.exp(x[2]) + np.exp(x[0] + x[1] * arm))
+            ).sum()
 
-        best = minimize(loss, [1.0, 0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000})
+        best = minimize(
+            loss, [1.0, 0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000}
+        )
         assert np.log(made.estimate[k]) == pytest.approx(best.x[1], abs=1e-5)
         shape = np.exp(best.x[2])
         means = np.exp(best.x[0] + best.x[1] * arm)
@@ -238,7 +247,9 @@ def test_flow_cytometry_counts_events_and_reports_half_its_limit():
 
 
 def test_gamma_camera_loses_counts_to_decay_and_corrects_only_for_that():
-    assay = AssayTable(name="g", kind="gamma_camera", of="share", isotope_half_life="2.8 d", counts=1e5, attenuation=0.8)
+    assay = AssayTable(
+        name="g", kind="gamma_camera", of="share", isotope_half_life="2.8 d", counts=1e5, attenuation=0.8
+    )
     truth, read = gamma_camera([np.full(SINCE.shape, 30.0)], assay, HOW, np.random.default_rng(4))
     np.testing.assert_allclose(truth, 30.0)
     np.testing.assert_allclose(read[:, :3].mean(axis=0), 24.0, rtol=0.01)

@@ -46,7 +46,9 @@ def test_type_one_error_of_10000_null_trials(plain):
 
 def test_interim_looks_keep_the_level(edited):
     path = edited(("visits =", "looks = [0.5]\nvisits ="))
-    tree = run_trial(path, overrides={"trial.replicates": 5000, "trial.patients": 200, "population.size": 2000}, null=True)
+    tree = run_trial(
+        path, overrides={"trial.replicates": 5000, "trial.patients": 200, "population.size": 2000}, null=True
+    )
     hits, total = significant(tree)
     low, high = exact_interval(hits, total, level=0.99)
     assert low < 0.05 < high

@@ -72,7 +72,9 @@ def test_t05_calibration_share_lost_before_infusion_in_the_celyvir_trial():
     fate = tree["patients"].to_dataset()["fate"].values
     lost = 1 - (fate == FATES.index("treated")).mean()
     low, high = exact_interval(18, 34)
-    print(f"T05: {lost:.3f} of {fate.size} lost, target {18 / 34:.3f}, tolerance 0.35-0.70; h*T = {-np.log(16 / 34):.3f}")
+    print(
+        f"T05: {lost:.3f} of {fate.size} lost, target {18 / 34:.3f}, tolerance 0.35-0.70; h*T = {-np.log(16 / 34):.3f}"
+    )
     assert fate.size >= 1000
     assert low < lost < high
     assert -np.log(1 - 18 / 34) == pytest.approx(0.754, abs=5e-4)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from atmpsim.scenario.streams import generator
 from atmpsim.scenario.trial_schema import EndpointTable
-from atmpsim.trial.compare import NULL, PLAIN, Compared, ancova, permutation
+from atmpsim.trial.compare import NULL, PLAIN, SHUFFLED, Compared, ancova
 from atmpsim.trial.design import Design
 from atmpsim.trial.endpoints import Outcome, Record, outcome
 from atmpsim.trial.looks import levels
@@ -97,8 +97,8 @@ def compare(
         return compare_times(found.duration, found.seen, found.entry, treated, others, level=level,
                              logrank=endpoint.compare == "logrank")  # fmt: skip
     a, b = (_packed(np.where(own, found.value, np.nan), own) for own in (treated, others))
-    if endpoint.compare == "permutation":
-        return permutation(a, b, rng=rng, level=level)
+    if endpoint.compare in SHUFFLED:
+        return SHUFFLED[endpoint.compare](a, b, rng=rng, level=level)
     if endpoint.compare == "ancova":
         bases = tuple(_packed(np.where(own, found.baseline, np.nan), own) for own in (treated, others))
         return ancova(a, b, (bases[0], bases[1]), level=level)
