@@ -125,7 +125,7 @@ def test_hazard_ratio_of_two_exponentials():
 
 
 def test_late_entry_does_not_bias_the_hazard_ratio():
-    """Patients under observation from a random time on: without their entry the ratio would be of who survived to it."""
+    """Patients are under observation from a random time on, and only if they lived until then."""
     rng = np.random.default_rng(7)
     treated = np.arange(8000) < 4000
     times, entry = rng.exponential(np.where(treated, 2.0, 1.0)), rng.uniform(0, 2, 8000)
@@ -143,8 +143,8 @@ def test_paths_of_disability_are_their_matrix_exponential():
     start = nearest_step(np.full(size, 6.0))
     each = np.ones(size)
     grid = np.array([0.0, 3.0])
-    made = paths(start, np.tile([0.0, 1.0, 2.5], (size, 1)), up=up * each, down=down * each, late=late * each, grid=grid,
-                 ratio=np.ones((size, 2)), rng=np.random.default_rng(8))  # fmt: skip
+    made = paths(start, np.tile([0.0, 1.0, 2.5], (size, 1)), up=up * each, down=down * each, late=late * each,
+                 grid=grid, ratio=np.ones((size, 2)), rng=np.random.default_rng(8))  # fmt: skip
     assert (made[:, 0] == start).all()
     for column, time in ((1, 1.0), (2, 2.5)):
         want = expm(q * time)[start[0]]
@@ -156,8 +156,9 @@ def test_a_changing_ratio_is_integrated():
     """Upward steps only, ratio falling from 1 to 0 in a year: their number is Poisson with mean up/2."""
     size = 40_000
     each = np.ones(size)
-    made = paths(np.zeros(size, dtype=int), np.tile([0.0, 1.0], (size, 1)), up=1.2 * each, down=0 * each, late=each,
-                 grid=np.array([0.0, 1.0]), ratio=np.tile([1.0, 0.0], (size, 1)), rng=np.random.default_rng(9))  # fmt: skip
+    year = np.array([0.0, 1.0])
+    made = paths(np.zeros(size, dtype=int), np.tile(year, (size, 1)), up=1.2 * each, down=0 * each, late=each, grid=year,
+                 ratio=np.tile([1.0, 0.0], (size, 1)), rng=np.random.default_rng(9))  # fmt: skip
     seen = np.bincount(made[:, 1], minlength=8)[:8] / size
     np.testing.assert_allclose(seen, stats.poisson.pmf(np.arange(8), 0.6), atol=0.01)
 

@@ -11,6 +11,7 @@ from atmpsim.trial.attrition import FATES
 from atmpsim.trial.looks import levels
 
 TREATED = FATES.index("treated")
+BATCH = '\n[product]\nkind = "msc"\nfailure = "{}"\nvein_to_vein = "{}"\n'
 
 
 def significant(tree, k=0):
@@ -78,7 +79,7 @@ def test_attrition_is_its_competing_risks(edited):
     """Constant hazards and a wait of 20 d: who is lost before it, and a batch that fails with 0.2."""
     path = edited(("visits =", 'before = { progression = "0.02 1/d", death = "0.01 1/d" }\nvisits ='),
                   ('"100 d"', '"111 d"'),
-                  add='\n[product]\nkind = "msc"\nfailure = "0.2 1"\nvein_to_vein = "uniform(19.999, 20.001) d"\n')  # fmt: skip
+                  add=BATCH.format("0.2 1", "uniform(19.999, 20.001) d"))  # fmt: skip
     fate = run_trial(path)["patients"].to_dataset()["fate"].values.ravel()
     kept = np.exp(-0.03 * 20)
     want = {"treated": 0.8 * kept, "progression before infusion": (1 - kept) * 2 / 3,
@@ -201,7 +202,7 @@ def test_placebo_acts_on_every_arm_alike(edited):
 
 def test_survival_from_recruitment_enters_late(edited):
     path = edited(('kind = "time_to"\nassay = "death"', 'kind = "time_to"\nassay = "death"\norigin = "recruitment"'),
-                  ('"100 d"', '"110 d"'), add='\n[product]\nkind = "msc"\nvein_to_vein = "uniform(5, 15) d"\n')  # fmt: skip
+                  ('"100 d"', '"110 d"'), add=BATCH.format("0 1", "uniform(5, 15) d"))  # fmt: skip
     tree = run_trial(path)
     found, wait = tree["endpoints"].to_dataset(), tree["patients"].to_dataset()["wait"].values
     np.testing.assert_allclose(found["survival.entry"].values, wait)

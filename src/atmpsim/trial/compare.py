@@ -111,22 +111,22 @@ def _shuffled(treated: FloatArray, control: FloatArray, rng: np.random.Generator
     # who is known stands first, the treated before the others
     packed = np.nan_to_num(np.take_along_axis(values, np.argsort(~known, axis=1, kind="stable"), axis=1))
     p = np.full(len(values), np.nan)
-    for a, n in sorted(set(zip(first.tolist(), total.tolist(), strict=True))):
-        rows = np.flatnonzero((first == a) & (total == n))
-        if 0 < a < n:
-            for begin in range(0, rows.size, _CHUNK):
-                own = rows[begin : begin + _CHUNK]
-                p[own] = _share_as_far(packed[own, :n], a, rng)
+    for n in np.unique(total).tolist():
+        rows = np.flatnonzero((total == n) & (first > 0) & (first < n))
+        for begin in range(0, rows.size, _CHUNK):
+            own = rows[begin : begin + _CHUNK]
+            order = np.argsort(rng.random((n, PERMUTATIONS)), axis=0)
+            for a in np.unique(first[own]).tolist():
+                these = own[first[own] == a]
+                p[these] = _share_as_far(packed[these, :n], a, order)
     return p
 
 
-def _share_as_far(values: FloatArray, first: int, rng: np.random.Generator) -> FloatArray:
-    """Return p-values of rows whose first so many values are those of the treated."""
-    n = values.shape[1]
-    order = np.argsort(rng.random((n, PERMUTATIONS)), axis=0)
+def _share_as_far(values: FloatArray, first: int, order: NDArray[np.int64]) -> FloatArray:
+    """Return p-values of rows whose first so many values are those of the treated, from orders of the patients."""
     chosen = values @ (order < first).astype(np.float64)
     whole, real = values.sum(axis=1), values[:, :first].sum(axis=1)
-    middle = whole * first / n  # the difference of means is proportional to the distance of the sum from here
+    middle = whole * first / values.shape[1]  # the difference of means is proportional to the sum's distance from it
     far = np.abs(chosen - middle[:, None]) >= np.abs(real - middle)[:, None] - 1e-9
     return (1.0 + far.sum(axis=1)) / (PERMUTATIONS + 1.0)
 
