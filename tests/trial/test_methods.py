@@ -78,6 +78,12 @@ def test_fisher_and_newcombe():
     a, b = np.repeat([[1.0, 0.0]], [56, 14], axis=1), np.repeat([[1.0, 0.0]], [48, 32], axis=1)
     made = fisher(a, b)
     assert made.p[0] == pytest.approx(stats.fisher_exact([[56, 14], [48, 32]])[1])
+    rng = np.random.default_rng(13)
+    for _ in range(50):
+        n, m = rng.integers(1, 40, 2)
+        x, y = rng.integers(0, n + 1), rng.integers(0, m + 1)
+        rows = [np.repeat([[1.0, 0.0]], [hits, size - hits], axis=1) for hits, size in ((x, n), (y, m))]
+        assert fisher(*rows).p[0] == pytest.approx(stats.fisher_exact([[x, n - x], [y, m - y]])[1], rel=1e-9)
     # Newcombe 1998, table II, 56/70 - 48/80, method 10: 0.0524 to 0.3339
     np.testing.assert_allclose((made.low[0], made.high[0]), (0.0524, 0.3339), atol=1e-4)
 
