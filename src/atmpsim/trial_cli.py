@@ -35,7 +35,8 @@ def trial(
     if replicates is not None:
         changed["trial.replicates"] = replicates
     name = Path(scenario).stem
-    target = out if out is not None else Path(f"{name}-trial{'-null' if null else ''}.zarr")
+    stem = name if name.endswith("-trial") else f"{name}-trial"
+    target = out if out is not None else Path(f"{stem}{'-null' if null else ''}.zarr")
     tree = run_trial(scenario, out=target, overrides=changed, seed=seed, null=null, overwrite=overwrite)
     figure = target.with_suffix(".png") if plot else None
     if figure is not None:
@@ -101,8 +102,24 @@ def _report(tree: xr.DataTree) -> dict[str, Any]:
         "title": str(tree.attrs["title"]), "replicates": int(flow.sizes["replicate"]), "comparisons": _rows(tree),
         "control": str(tree["estimates"].attrs["control"]),
         "attrition": {s: dict(zip(arms, row, strict=True)) for s, row in zip(stages, mean.tolist(), strict=True)},
+        "arms": _arm_rows(tree, arms),
         "caution": str(tree["operating"].attrs.get("caution", "")),
     }  # fmt: skip
+
+
+def _arm_rows(tree: xr.DataTree, arms: list[str]) -> list[dict[str, Any]]:
+    """Return, for each endpoint and arm with patients, how its mean spreads over replicates."""
+    import numpy as np
+
+    data, rows = tree["estimates"].to_dataset(), []
+    for name in (str(k).removeprefix("mean.") for k in data.data_vars if str(k).startswith("mean.")):
+        for arm, values in zip(arms, data[f"mean.{name}"].values.T, strict=True):
+            known = values[np.isfinite(values)]
+            if known.size:
+                low, middle, high = np.quantile(known, [0.05, 0.5, 0.95]).tolist()
+                rows.append({"endpoint": name, "arm": arm, "mean": float(known.mean()), "p5": low, "median": middle,
+                             "p95": high})  # fmt: skip
+    return rows
 
 
 def _print(tree: xr.DataTree) -> None:
@@ -130,7 +147,14 @@ def _print(tree: xr.DataTree) -> None:
         "and a gain %",
         "analysable %",
     ]
-    print_table(heads, lines, title=f"Against {report['control']}: estimates of {report['replicates']} replicates")
+    if lines:
+        print_table(heads, lines, title=f"Against {report['control']}: estimates of {report['replicates']} replicates")
+    arm_lines = [
+        [r["endpoint"], r["arm"], *(_short(r[k]) for k in ("mean", "p5", "median", "p95"))] for r in report["arms"]
+    ]
+    print_table(
+        ["endpoint", "arm", "mean", "5 %", "median", "95 %"], arm_lines, title="Means of the arms, over replicates"
+    )
     if report["caution"]:
         typer.echo(f"CAUTION: {report['caution']}")
 

@@ -116,7 +116,8 @@ def test_escalate_on_patients_says_that_it_describes_a_prior(command):
 
 @pytest.mark.parametrize(
     ("arguments", "found"),
-    [(("0.1,1.2",), "[0.1, 1.2]"), (("0.1", "--design", "crm"), "'crm'"), (("0.1", "--design", "boin", "--target", "0.9"), "0.9")],
+    [(("0.1,1.2",), "[0.1, 1.2]"), (("0.1", "--design", "crm"), "'crm'"),
+     (("0.1", "--design", "boin", "--target", "0.9"), "0.9")],
 )  # fmt: skip
 def test_escalate_refuses(command, complaint, arguments, found):
     assert found in complaint("escalate", *arguments).found

@@ -163,8 +163,8 @@ def test_a_changing_ratio_is_integrated():
     size = 40_000
     each = np.ones(size)
     year = np.array([0.0, 1.0])
-    made = paths(np.zeros(size, dtype=int), np.tile(year, (size, 1)), up=1.2 * each, down=0 * each, late=each, grid=year,
-                 ratio=np.tile([1.0, 0.0], (size, 1)), rng=np.random.default_rng(9))  # fmt: skip
+    made = paths(np.zeros(size, dtype=int), np.tile(year, (size, 1)), up=1.2 * each, down=0 * each, late=each,
+                 grid=year, ratio=np.tile([1.0, 0.0], (size, 1)), rng=np.random.default_rng(9))  # fmt: skip
     seen = np.bincount(made[:, 1], minlength=8)[:8] / size
     np.testing.assert_allclose(seen, stats.poisson.pmf(np.arange(8), 0.6), atol=0.01)
 

@@ -109,7 +109,7 @@ def read_product(scenario: ScenarioFile, model: Model, *, where: str) -> Product
         return None
     place = f"{where} [product]"
     _check_keys(table, place)
-    names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1)]
+    names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1) if d.role == "product"]
     if table.dose is not None and table.dose not in names:
         raise ScenarioError(where=f"{place} dose", found=f"'{table.dose}'", expected=f"a dose: {one_of(names)}",
                             remedy=did_you_mean(table.dose, names))  # fmt: skip

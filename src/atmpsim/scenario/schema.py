@@ -28,6 +28,7 @@ UNITS = {
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
 }  # fmt: skip
 SUMMARY = "summary"
+RESCUE = "rescue"
 METRICS = (
     "peak", "time_of_peak", "minimum", "end", "change", "auc", "half_life", "time_to_half", "time_above_lod",
     "last_above_lod",
@@ -69,6 +70,9 @@ class DoseTable(_Strict):
     count: int | None = Field(None, description="Number of doses; 1 by default.")
     lag: QuantityText | None = Field(None, description="Time between giving a dose and its entry.")
     bioavailability: QuantityText | None = Field(None, description="Share of the dose that enters: '0.8 1' or '80 %'.")
+    role: Literal["product", "premedication", "lymphodepletion", "rescue"] = Field(
+        "product", description="[product] describes the doses that are product; a rescue is given by rules only."
+    )
 
 
 class DosingTable(_Strict):

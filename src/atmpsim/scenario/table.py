@@ -28,7 +28,7 @@ from atmpsim.scenario.quantities import parameter_values
 from atmpsim.scenario.reader import Inputs, check_schema
 from atmpsim.scenario.regimen import delivered_doses, dosing_tables, product_doses, regimen_dose
 from atmpsim.scenario.samples import sample_times
-from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
+from atmpsim.scenario.schema import RESCUE, SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
@@ -272,7 +272,7 @@ def _runs(
     given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
     given_doses, made_notes = product_doses(scenario, equations, where)
-    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(given_doses, 1)]
+    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(given_doses, 1) if d.role != RESCUE]
     doses = delivered_doses([dose for dose, _ in made], scenario, model, where)
     per_kg, notes = tuple(share for _, share in made), notes + made_notes
     tables = dosing_tables(scenario, inputs, equations, where)

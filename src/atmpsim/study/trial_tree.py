@@ -131,7 +131,9 @@ def _estimates(
     made["arm"] = ("comparison", _texts([design.arms[c.arm] for c in comparisons]))
     made["scale"] = ("comparison", _texts([SCALE[c.endpoint.compare] for c in comparisons]))
     for name, values in arm_values(outcomes, record, len(design.arms)).items():
-        made[f"mean.{name}"] = (("replicate", "trial_arm"), values, {"long_name": f"{name}: mean of each arm"})
+        for k, what in enumerate(("mean", "low", "high")):
+            said = {"long_name": f"{name}: {what} of each arm", "interval": "95 %, Student's t"}
+            made[f"{what}.{name}"] = (("replicate", "trial_arm"), values[..., k], said)
     made.attrs["control"] = design.arms[design.control]
     return made
 

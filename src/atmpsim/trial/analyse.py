@@ -11,7 +11,7 @@ from scipy import stats
 
 from atmpsim.scenario.streams import generator
 from atmpsim.scenario.trial_schema import EndpointTable
-from atmpsim.trial.compare import NULL, PLAIN, SHUFFLED, Compared, ancova
+from atmpsim.trial.compare import NULL, PLAIN, SHUFFLED, Compared, ancova, moments
 from atmpsim.trial.design import Design
 from atmpsim.trial.endpoints import Outcome, Record, outcome
 from atmpsim.trial.looks import levels
@@ -170,13 +170,14 @@ def exact_interval(hits: int, total: int, *, level: float = 0.95) -> tuple[float
 
 
 def arm_values(outcomes: Mapping[str, Outcome], record: Record, arms: int) -> dict[str, FloatArray]:
-    """Return the mean of each endpoint of each arm in each replicate, over (replicate, arm)."""
+    """Return mean and 95 % interval (of Student's t) of each endpoint of each arm, over (replicate, arm, 3)."""
     made = {}
     for name, found in outcomes.items():
         columns = []
         for arm in range(arms):
-            own = (record.arm == arm) & ~np.isnan(found.value)
+            n, mean, var = moments(np.where(record.arm == arm, found.value, np.nan))
             with np.errstate(divide="ignore", invalid="ignore"):
-                columns.append(np.where(own, found.value, 0.0).sum(axis=1) / own.sum(axis=1))
+                half = stats.t.ppf(0.975, n - 1) * np.sqrt(var / n)
+            columns.append(np.stack([mean, mean - half, mean + half], axis=-1))
         made[name] = np.stack(columns, axis=1)
     return made

@@ -40,14 +40,11 @@ class Sampling:
         Unit of each output of the model.
     copies
         Vector copies in a transduced cell.
-    dose
-        Amount given, in the output's unit: what a gamma camera calls 100 %.
     """
 
     since: FloatArray
     units: Mapping[str, str]
     copies: float = 1.0
-    dose: float = 1.0
 
 
 Latent = Sequence[FloatArray]
@@ -141,8 +138,7 @@ def flow_cytometry(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -
 
 def gamma_camera(latent: Latent, assay: AssayTable, how: Sampling, rng: Rng) -> tuple[FloatArray, FloatArray]:
     """Return per cent of the dose from counted photons, corrected for decay but not for attenuation."""
-    unit = how.units[str(assay.of)]
-    share = latent[0] / 100.0 if _is(unit, "percent") else latent[0] / how.dose
+    share = latent[0] / 100.0
     left = 0.5 ** (np.maximum(how.since, 0.0) / (number(assay, "isotope_half_life") or 1.0))
     mean = (
         np.maximum(np.nan_to_num(noisy(share, assay.error, rng)), 0.0)

@@ -46,7 +46,7 @@ def welch(treated: FloatArray, control: FloatArray, *, level: float = 0.95) -> C
     treated, control
         Values over (replicate, patient), NaN where there is none.
     """
-    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    n, mean, var = zip(*(moments(x) for x in (treated, control)), strict=True)
     share = [v / k for v, k in zip(var, n, strict=True)]
     error = np.sqrt(share[0] + share[1])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -58,10 +58,10 @@ def ancova(
     treated: FloatArray, control: FloatArray, baselines: tuple[FloatArray, FloatArray], *, level: float = 0.95
 ) -> Compared:
     """Return the difference of means adjusted for the baseline, by least squares with one slope for both arms."""
-    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    n, mean, var = zip(*(moments(x) for x in (treated, control)), strict=True)
     known = [~np.isnan(y) for y in (treated, control)]
     base = [np.where(k, b, np.nan) for k, b in zip(known, baselines, strict=True)]
-    _, base_mean, base_var = zip(*(_moments(b) for b in base), strict=True)
+    _, base_mean, base_var = zip(*(moments(b) for b in base), strict=True)
     cross = [np.nansum((y - m[:, None]) * (b - c[:, None]), axis=1) for y, m, b, c in
              zip((treated, control), mean, base, base_mean, strict=True)]  # fmt: skip
     within = sum((k - 1) * v for k, v in zip(n, base_var, strict=True))
@@ -93,7 +93,7 @@ def rate_ratio_of_means(
     The variance of the logarithm is that of the robust (sandwich) estimator of a log-linear model of two arms, the sum
     of var/(n*mean^2), with quantiles of Student's t at n - 2. No distribution of the counts is assumed.
     """
-    n, mean, var = zip(*(_moments(x) for x in (treated, control)), strict=True)
+    n, mean, var = zip(*(moments(x) for x in (treated, control)), strict=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         log = np.where((mean[0] > 0) & (mean[1] > 0), np.log(mean[0] / mean[1]), np.nan)
         error = np.sqrt(sum(v / (k * m**2) for v, k, m in zip(var, n, mean, strict=True)))
@@ -177,7 +177,7 @@ def negative_binomial(treated: FloatArray, control: FloatArray, *, level: float 
     return Compared(estimate=made[0], low=made[1], high=made[2], p=2 * stats.norm.sf(np.abs(log / error)))
 
 
-def _moments(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def moments(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return number, mean and variance of what is known in each row."""
     known = ~np.isnan(x)
     n = known.sum(axis=1).astype(np.float64)

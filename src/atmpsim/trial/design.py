@@ -189,6 +189,10 @@ def _assays(scenario: ScenarioFile, model: Model, where: str) -> dict[str, Assay
                                     expected="a quantity of the model",
                                     remedy=did_you_mean(name, model.quantities)
                                     or "`atmpsim models show` lists them.")  # fmt: skip
+        if assay.kind == "gamma_camera" and model.quantities[str(assay.of)].unit not in ("percent", "%"):
+            raise ScenarioError(where=f"{place} of", found=f"an output in {model.quantities[str(assay.of)].unit}",
+                                expected="the share of the label in per cent", remedy="Models of biodistribution "
+                                "give it.")  # fmt: skip
         if assay.kind == "diary" and (assay.per is None) == (model.quantities[str(assay.of)].unit == "1"):
             raise ScenarioError(where=f"{place} per", found="no 'per'" if assay.per is None else f"'{assay.per}'",
                                 expected="the time that a number of events belongs to, where the output is no rate",
