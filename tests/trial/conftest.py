@@ -15,6 +15,7 @@ model plain
   unit volume = litre;
   unit cell = item;
   unit vp = item;
+  unit vg = item;
   unit L = litre;
   unit per_d = 1 / (86400 second);
   unit mL = 1e-3 litre;
@@ -30,6 +31,8 @@ model plain
   given_cells notes ```output: cells given```;
   substanceOnly species blood_virus in body;  blood_virus = 0;  blood_virus has vp;
   shed: given_cells => given_cells; 0*given_cells;
+  substanceOnly species genomes in body;  genomes = 0;  genomes has vg;
+  lose: genomes => ; death_rate*genomes;
   clear: blood_virus => ; death_rate*blood_virus;
   survival' = -death_rate*survival;  survival = 1;  survival has dimensionless;
   survival notes ```output: share alive```;

@@ -48,7 +48,7 @@ def test_type_one_error_of_10000_null_trials(plain):
 def test_interim_looks_keep_the_level(edited):
     path = edited(("visits =", "looks = [0.5]\nvisits ="))
     tree = run_trial(
-        path, overrides={"trial.replicates": 5000, "trial.patients": 200, "population.size": 2000}, null=True
+        path, overrides={"trial.replicates": 4000, "trial.patients": 100, "population.size": 1000}, null=True
     )
     hits, total = significant(tree)
     low, high = exact_interval(hits, total, level=0.99)
@@ -242,6 +242,28 @@ def test_endpoints_are_made_again_from_the_stored_result(plain, tmp_path):
 
 RULE = '\n[[rule]]\nname = "r"\nwhen = "lesion / baseline >= 1.1"\nvisits = {visits}\nthen = "{then}"\n{more}\n'
 WEEKLY = ('amount = "1e6 cell"', 'amount = "1e6 cell"\nevery = "20 d"\ncount = 5')
+
+
+def test_a_rescue_dose_comes_when_a_rule_asks(edited):
+    rescue = '\n[[dose]]\nname = "help"\nrole = "rescue"\ninto = "given_cells"\namount = "3e6 cell"\n'
+    path = edited(("error = 0.05", "error = 0.0"),
+                  add=RULE.format(then="rescue", more='dose = "help"', visits=1) + rescue)  # fmt: skip
+    tree = run_trial(
+        path, overrides={"parameters.growth": "0.02 1/d", "parameters.effect": "1 1", "population.size": 40}
+    )
+    truth, arm = tree["visits"].to_dataset()["truth.score"].values, tree["patients"].to_dataset()["arm_index"].values
+    fall = truth[..., 0] - truth[..., 2]
+    np.testing.assert_allclose(fall[~np.isnan(fall)], 3.0, atol=1e-6)  # once, at day 30, in either arm
+    assert {0, 1} == set(arm.ravel().tolist())
+
+
+def test_lesions_are_read_one_by_one_and_added(edited):
+    path = edited(('of = "size"\nerror = 0.05', 'of = ["size", "size"]\nerror = 0.2'))
+    visits = run_trial(path)["visits"].to_dataset()
+    one = 10 * np.cbrt(6 * 20 / np.pi)
+    np.testing.assert_allclose(visits["truth.lesion"].values[..., 0], 2 * one, rtol=1e-9)
+    spread = np.log(visits["measured.lesion"].values[..., 0] / (2 * one)).std()
+    assert spread == pytest.approx(0.2 / np.sqrt(2), rel=0.03)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ CASES = {
         "a share of 0 to 1",
         "logit",
     ),
-    "viability-twice": ((), PRODUCT.format("msc") + 'viability = "0.9"\n', None, None, None),
     "titre-in-cells": ((), PRODUCT.format("aav") + 'titre = "1e6 cell/mL"\n', "'1e6 cell/mL'", "vg/mL", ""),
     "rule-on-unknown-state": ((), RULE.format("lesoin >= 1.2"), "a rule on 'lesoin'", "an assay: one of", "'lesion'?"),
     "rule-on-unmeasured-state": (
@@ -221,6 +220,33 @@ def test_a_declared_conversion_is_taken_and_noted(edited):
     assert any("typical conversion" in note for note in table.notes)
     _, _, given = pool_of(load_inputs(path))
     assert given.delivered.std() > 0.2  # and the pool's patients differ by it
+
+
+AAV = ('into = "given_cells"\namount = "1e6 cell"', 'into = "genomes"\namount = "{}"')
+
+
+@pytest.mark.parametrize(
+    ("amount", "more", "genomes"),
+    [("2e13 vg", "", 2e13), ("5 mL", 'titre = "4e12 vg/mL"\n', 2e13), ("2e13 vp", 'empty_capsids = "0.3"\n', 1.4e13),
+     ("5 mL", 'titre = "4e12 vp/mL"\nempty_capsids = "0.3"\n', 1.4e13)],
+)  # fmt: skip
+def test_a_vector_by_genomes_volume_or_capsids(edited, amount, more, genomes):
+    path = edited((AAV[0], AAV[1].format(amount)), add=PRODUCT.format("aav") + more)
+    table = expand_runs(load_inputs(path, overrides={"population.size": 40}))
+    dose = next(r for r in table.runs if r.schedule.log).schedule.log[0]
+    assert dose.amount * dose.bioavailability == pytest.approx(genomes)
+
+
+def test_capsids_without_a_known_share_are_no_genomes(edited):
+    path = edited((AAV[0], AAV[1].format("2e13 vp")), add=PRODUCT.format("aav"))
+    with pytest.raises(InputError, match="vp into a state of vg, without a conversion"):
+        expand_runs(load_inputs(path))
+
+
+def test_a_rescue_is_given_by_rules_only(edited):
+    rescue = '\n[[dose]]\nname = "rescue"\nrole = "rescue"\ninto = "given_cells"\namount = "1e6 cell"\n'
+    table = expand_runs(load_inputs(edited(add=rescue)))
+    assert [len(r.schedule.log) for r in table.runs] == [0, 1]
 
 
 def test_run_says_that_rules_do_not_act(edited):

@@ -26,6 +26,8 @@ def result(name, null=False):
     fewer = dict(SMALL)
     if own is not None and "uncertainty" in own:
         fewer["trial.population"] = {**own, "uncertainty": {"draws": 4}}
+    if "population" in said.raw:
+        fewer["population.size"] = 60
     return run_trial(name, overrides=fewer, null=null)
 
 
@@ -66,9 +68,14 @@ def test_its_endpoints_follow_from_what_is_on_file(name):
             np.testing.assert_array_equal(values.values, tree[group].to_dataset()[key].values)
 
 
+@cache
+def celyvir():
+    return run_trial("celyvir-trial", overrides={"trial.replicates": 30, "population.size": 100})
+
+
 def test_t05_calibration_share_lost_before_infusion_in_the_celyvir_trial():
     """1,020 virtual children; the median doubling time of 50 d was chosen to meet the published 18 of 34."""
-    tree = run_trial("celyvir-trial", overrides={"trial.replicates": 30, "population.size": 100})
+    tree = celyvir()
     fate = tree["patients"].to_dataset()["fate"].values
     lost = 1 - (fate == FATES.index("treated")).mean()
     low, high = exact_interval(18, 34)
@@ -81,7 +88,7 @@ def test_t05_calibration_share_lost_before_infusion_in_the_celyvir_trial():
 
 
 def test_who_is_treated_grows_more_slowly_than_who_is_recruited():
-    tree = result("celyvir-trial")
+    tree = celyvir()
     patients = tree["patients"].to_dataset()
     drawn = tree["parameters"].to_dataset()["value"].sel(parameter="doubling_time").isel(arm=0).values.ravel()
     doubling, treated = drawn[patients["subject_index"].values], patients["fate"].values == FATES.index("treated")

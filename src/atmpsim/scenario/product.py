@@ -16,7 +16,7 @@ from atmpsim.scenario.reader import dose_name
 from atmpsim.scenario.schema import DoseTable, ScenarioFile
 from atmpsim.scenario.streams import uniforms
 from atmpsim.scenario.trial_schema import ProductTable
-from atmpsim.units import COUNTED, magnitude, parse_quantity, unit_text
+from atmpsim.units import COUNTED, magnitude, parse_quantity
 
 if TYPE_CHECKING:
     import pint
@@ -53,6 +53,10 @@ class Product:
         Distributions that the stated amount is multiplied by: shares of cells, the error of a titre.
     conversion
         Distribution of the factor between two counted units, and its unit such as `vp/PFU`.
+    empty_capsids
+        Distribution of the share of capsids without a genome: what is left converts particles into genomes.
+    titre
+        What a volume of the product holds; a dose may be given as a volume.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Product:
     shares: Mapping[str, Distribution] = field(default_factory=dict)
     conversion: tuple[Distribution, str] | None = None
     empty_capsids: Distribution | None = None
+    titre: str = ""
     failure: float = 0.0
     vein_to_vein: tuple[Distribution, str] | None = None
     vp_per_cell: float = 0.0
@@ -81,6 +86,9 @@ class Product:
         used = dict(self.shares)
         if converted and self.conversion is not None:
             used["conversion"] = self.conversion[0]
+        if converted and self.conversion is None and self.empty_capsids is not None:
+            empty = drawn(self.empty_capsids, subjects, seed=seed, purpose="product empty_capsids")
+            factor *= (1 - empty) / (1 - _at_median(self.empty_capsids))
         for name, distribution in used.items():
             factor *= drawn(distribution, subjects, seed=seed, purpose=f"product {name}") / _at_median(distribution)
         return factor
@@ -122,7 +130,7 @@ def read_product(scenario: ScenarioFile, model: Model, *, where: str) -> Product
         kind=table.kind, doses=(table.dose,) if table.dose is not None else tuple(names), shares=_shares(table, place),
         conversion=_conversion(table, place),
         empty_capsids=None if table.empty_capsids is None else _share(table.empty_capsids, f"{place} empty_capsids"),
-        failure=_probability(table.failure, f"{place} failure"),
+        titre=table.titre or "", failure=_probability(table.failure, f"{place} failure"),
         vein_to_vein=_with_unit(table.vein_to_vein, "wk", f"{place} vein_to_vein"),
         vp_per_cell=_number(table.vp_per_cell, "vp/cell", f"{place} vp_per_cell", 0.0),
         vector_copies=_number(table.vector_copies, "copy/cell", f"{place} vector_copies", 1.0),
@@ -219,6 +227,9 @@ def product_dose(table: DoseTable, number: int, product: Product, unit: str, whe
     place = f"{where} dose '{name}' amount"
     parts = [p.strip() for p in table.amount.split(",")]
     quantities = [parse_quantity(p.removeprefix("max").strip(), where=place) for p in parts]
+    if product.titre and any(quantities[0].check(f"[length]**3 {per}") for per in ("", "/ [mass]")):
+        quantities = [q * parse_quantity(product.titre, where=place) for q in quantities]
+        table = table.model_copy(update={"amount": ", max ".join(_text(q) for q in quantities)})
     stated, wanted = _counted_in(quantities[0]), _counted_in(parse_quantity(f"1 {unit}", where=place))
     if not wanted or not stated:
         return table, False
@@ -232,7 +243,7 @@ def product_dose(table: DoseTable, number: int, product: Product, unit: str, whe
     if stated == wanted:
         return table, False
     factor = _factor(product, stated[0], wanted[0], place)
-    texts = [_times(q, factor) for q in quantities]
+    texts = [_text(q * factor) for q in quantities]
     return table.model_copy(update={"amount": ", max ".join(texts)}), True
 
 
@@ -240,9 +251,10 @@ def _counted_in(quantity: pint.Quantity) -> Sequence[str]:
     return [u for u in COUNTED if dict(quantity.dimensionality).get(_dimension(u)) == 1]
 
 
-def _times(quantity: pint.Quantity, factor: pint.Quantity) -> str:
-    made = quantity * factor
-    return f"{made.magnitude!r} {unit_text(made.units)}"
+def _text(quantity: pint.Quantity) -> str:
+    """Return an amount as the scenario would write it, the volume of a titre cancelled."""
+    made = quantity.to_reduced_units()
+    return f"{made.magnitude!r} {made.units:~C}"
 
 
 def _factor(product: Product, stated: str, wanted: str, where: str) -> pint.Quantity:
@@ -252,6 +264,8 @@ def _factor(product: Product, stated: str, wanted: str, where: str) -> pint.Quan
         for made in (factor, 1 / factor):
             if made.check(f"{_dimension(wanted)} / {_dimension(stated)}"):
                 return made
+    elif product.empty_capsids is not None and (stated, wanted) == ("vp", "vg"):
+        return parse_quantity(f"{1 - _at_median(product.empty_capsids)!r} vg/vp", where=where)
     raise UnitError(
         where=where, found=f"{stated} into a state of {wanted}, without a conversion",
         expected=f"{wanted}, or a declared conversion",
