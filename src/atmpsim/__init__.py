@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from atmpsim.errors import AtmpsimError, InputError
     from atmpsim.model.library import load_model
     from atmpsim.plots.figures import plot_results as plot
+    from atmpsim.plots.trials import plot_trial
     from atmpsim.results.store import open_results
     from atmpsim.scenario.dosing import Dose
     from atmpsim.scenario.reader import load_inputs as load_scenario
     from atmpsim.study.run import run
     from atmpsim.study.simulate import simulate
+    from atmpsim.study.trial import run_trial
 
 __all__ = [
-    "AtmpsimError", "Dose", "InputError", "load_model", "load_scenario", "open_results", "plot", "run", "simulate",
+    "AtmpsimError", "Dose", "InputError", "load_model", "load_scenario", "open_results", "plot", "plot_trial", "run",
+    "run_trial", "simulate",
 ]  # fmt: skip
 
 _HOMES = {
@@ -30,7 +33,9 @@ _HOMES = {
     "load_scenario": ("atmpsim.scenario.reader", "load_inputs"),
     "open_results": ("atmpsim.results.store", "open_results"),
     "plot": ("atmpsim.plots.figures", "plot_results"),
+    "plot_trial": ("atmpsim.plots.trials", "plot_trial"),
     "run": ("atmpsim.study.run", "run"),
+    "run_trial": ("atmpsim.study.trial", "run_trial"),
     "simulate": ("atmpsim.study.simulate", "simulate"),
 }
 

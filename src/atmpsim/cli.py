@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atmpsim import run_cli
+from atmpsim import run_cli, trial_cli
 from atmpsim.errors import AtmpsimError, InputError
 from atmpsim.terminal import (
     BAD_INPUT,
@@ -42,7 +42,15 @@ app = typer.Typer(
 )  # fmt: skip
 models_app = typer.Typer(help="List the shipped models, show one, or check the evidence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-for _command in (run_cli.run, run_cli.sweep, run_cli.status, run_cli.summary, run_cli.convert):
+for _command in (
+    run_cli.run,
+    run_cli.sweep,
+    run_cli.status,
+    run_cli.summary,
+    run_cli.convert,
+    trial_cli.trial,
+    trial_cli.escalate,
+):
     app.command()(_command)
 
 # typer brings its own copy of click, or uses the installed one: this is that one's error of usage
@@ -121,7 +129,12 @@ def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> No
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.scenario.table import expand_runs
 
-    table = expand_runs(load_inputs(scenario, overrides=overrides(set_, None)))
+    inputs = load_inputs(scenario, overrides=overrides(set_, None))
+    table = expand_runs(inputs)
+    if table.scenario.trial is not None:
+        from atmpsim.study.trial import pool_of
+
+        pool_of(inputs)
     doses = sum(len(r.schedule.log) for r in table.runs)
     facts = {
         "scenario": scenario, "model": table.model.id, "runs": table.size, "doses": doses,
@@ -241,7 +254,11 @@ def plot(
 
     target = out if out is not None else result.with_suffix(".png")
     tree = open_results(result)
-    if heat_map is not None:
+    if "visits" in tree.children and variables is None:
+        from atmpsim.plots.trials import plot_trial
+
+        figure = plot_trial(tree)
+    elif heat_map is not None:
         figure = plot_map(tree, heat_map)
     elif tornado is not None:
         figure = plot_tornado(tree, tornado)

@@ -173,6 +173,9 @@ def summary(result: Result, as_json: Json = False) -> None:
     from atmpsim.results.store import open_results
 
     tree = open_results(result)
+    if "operating" in tree.children:
+        typer.echo(f"The result of a trial: `atmpsim trial {result}` reports it.")
+        return
     rows = describe_metrics(tree["summary"].to_dataset())
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

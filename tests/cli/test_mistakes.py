@@ -82,9 +82,9 @@ KEYS = {
     "population-size": (add("[population]\nsize = 0"), "tiny.toml [population] size", "0", "a number above 0", ""),
     "sweep-path": (add('[sweep]\n"dose.product.cuont" = [1]'), "tiny.toml [sweep] 'dose.product.cuont'",
                    "the key 'cuont'", "one of amount", "'count'?"),
-    "section-trial": (add("[trial]\narms = 2"), "tiny.toml [trial]", "'trial'", "built so far", "virtual trials"),
-    "section-product": (add('[product]\nkind = "msc"'), "tiny.toml [product]", "'product'", "built so far",
-                        "typed products"),
+    "section-trial": (add("[trial]\npatient = 2"), "tiny.toml [trial]", "'patient'", "one of before", "'patients'?"),
+    "section-product": (add('[product]\nkind = "mcs"'), "tiny.toml [product] kind", "'mcs'", "one of aav", "'msc'?"),
+    "section-regimen": (add('[regimen]\nx = 1'), "tiny.toml [regimen]", "'regimen'", "built so far", "adaptive"),
 }  # fmt: skip
 TIMES = {
     "end-none": (edit('end = "10 d"\n', ""), "tiny.toml [time]", "no 'end'", "the key 'end'", "Add end"),

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-GROUPS = ("doses", "parameters", "statistics", "status", "summary", "trajectories")
+GROUPS = (
+    "attrition", "doses", "endpoints", "estimates", "operating", "parameters", "patients", "rules", "statistics",
+    "status", "summary", "trajectories", "visits",
+)  # fmt: skip
 BLOCK = 256
 """Runs in a block; the chunks of a stored result are whole blocks."""
 

@@ -17,7 +17,7 @@ _EXPECTED = {
     "finite_number": "a finite number", "string_too_short": "a text that is not empty",
 }  # fmt: skip
 _TABLE_TYPES = ("model_type", "model_attributes_type", "dict_type")
-_LISTED = ("dose", "arm")
+_LISTED = ("dose", "arm", "assay", "rule", "endpoint")
 _TEXT, _QUANTITY = "a text in quotes", "a number with its unit, in quotes"
 _KEEP = "'outputs', 'all' or a list of ids"
 

@@ -13,7 +13,8 @@ from atmpsim.scenario.schema import TABLES
 Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
-_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", *_FREE_TABLES)
+_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", "product", "trial",
+             *_FREE_TABLES)  # fmt: skip
 ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 
@@ -50,7 +51,7 @@ def check_arm_paths(paths: Iterable[str], *, where: str) -> None:
         if section in shared:
             raise ScenarioError(
                 where=f"{where} '{path}'",
-                found=f"another {section}",
+                found=f"another {section}" + (": arms of different length" if section == "time" else ""),
                 expected=_paths(ARM_SECTIONS),
                 remedy=f"The {section} is the same in every arm: write a second scenario for it.",
             )

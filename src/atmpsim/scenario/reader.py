@@ -166,7 +166,8 @@ def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: s
     """Return the texts of the files that a sweep, courses and a population refer to, by name."""
     named = {"[sweep] table": (scenario.sweep or {}).get("table")}
     named |= {f"[varying] {key} table": given.table for key, given in scenario.varying.items()}
-    population = scenario.population
+    trial = scenario.trial
+    population = trial.population if trial is not None and trial.population is not None else scenario.population
     if population is not None:
         named["[population] covariates table"] = population.covariates.table if population.covariates else None
         for key, given in population.distribution.items():
@@ -238,7 +239,12 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
         raise scenario_error(error, raw, where=where) from None
     names = [dose_name(d.name, k) for k, d in enumerate(scenario.dose, 1)]
     _check_names(names, f"{where} [[dose]]", "dose")
-    _check_names([a.name for a in scenario.arm], f"{where} [[arm]]", "arm")
+    for section in ("arm", "assay", "rule", "endpoint"):
+        names = [a.name for a in getattr(scenario, section)]
+        _check_names(names, f"{where} [[{section}]]", section)
+        if section in ("assay", "endpoint") and any("/" in name for name in names):
+            raise ScenarioError(where=f"{where} [[{section}]]", found="a name with '/', which paths in results use",
+                                expected=f"another name for the {section}")  # fmt: skip
     return scenario
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from atmpsim.errors import ScenarioError
@@ -12,6 +12,7 @@ from atmpsim.model.spec import Model
 from atmpsim.scenario.convert import check_text, dose_in_model_units, in_model_units, is_bare, no_unit, state_unit
 from atmpsim.scenario.dosing import Dose, parse_amount
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
+from atmpsim.scenario.product import product_dose, read_product
 from atmpsim.scenario.reader import Inputs, dose_name
 from atmpsim.scenario.schema import DoseTable, ScenarioFile
 from atmpsim.units import parse_quantity, parse_unit
@@ -42,6 +43,38 @@ def regimen_dose(
             raise ScenarioError(where=f"{place} {key}", found=f"'{text}'",
                                 expected="a value above 0" if positive else "a value of at least 0")  # fmt: skip
     return made, _per_kg(table.amount, unit, where=f"{place} amount")
+
+
+def product_doses(
+    scenario: ScenarioFile, equations: Equations, where: str
+) -> tuple[Sequence[DoseTable], tuple[str, ...]]:
+    """Return the `[[dose]]` tables in the units of their states as far as the product converts, and what to note."""
+    product = read_product(scenario, equations.model, where=where)
+    if product is None:
+        return scenario.dose, ()
+    made, notes = [], []
+    for number, table in enumerate(scenario.dose, 1):
+        quantity = equations.model.quantity(table.into)
+        unit = quantity.unit if quantity is not None and quantity.typed else ""
+        dose, converted = product_dose(table, number, product, unit, where) if unit else (table, False)
+        made.append(dose)
+        if converted:
+            notes.append(f"doses: {table.amount} of '{table.name}' is taken as {dose.amount} (typical conversion)")
+    if product.typical() != 1.0:
+        notes.append(f"doses: a typical product delivers {product.typical():.3g} of what the label says")
+    return made, tuple(notes)
+
+
+def delivered_doses(doses: Sequence[Dose], scenario: ScenarioFile, model: Model, where: str) -> list[Dose]:
+    """Return doses of which only the share enters that a typical product delivers."""
+    product = read_product(scenario, model, where=where)
+    if product is None:
+        return list(doses)
+    share = product.typical()
+    return [
+        replace(dose, bioavailability=dose.bioavailability * share) if dose.name in product.doses else dose
+        for dose in doses
+    ]
 
 
 def _per_kg(amount: str | float, unit: str, *, where: str) -> tuple[float, float] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-QuantityText = Annotated[
-    str, Field(description="A number with its unit, such as '36 h' or '0.3 1' (a pure number has the unit 1).")
-]
+from atmpsim.scenario.strict import QuantityText
+from atmpsim.scenario.strict import Strict as _Strict
+from atmpsim.scenario.trial_schema import AssayTable, EndpointTable, ProductTable, RuleTable, TrialPlan
+
 AmountText = Annotated[
     str | float, Field(description="An amount with its unit, per kg and capped if wanted: '2e6 cell/kg, max 2e8 cell'.")
 ]
@@ -17,12 +18,7 @@ Value = Annotated[
 ]
 
 NOT_BUILT = {
-    "product": "typed products",
-    "assay": "assays as observation models",
     "regimen": "adaptive regimens",
-    "rule": "adaptive rules",
-    "endpoint": "clinical endpoints",
-    "trial": "virtual trials",
     "fields": "spatial fields",
 }
 ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
@@ -32,14 +28,11 @@ UNITS = {
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
 }  # fmt: skip
 SUMMARY = "summary"
+RESCUE = "rescue"
 METRICS = (
     "peak", "time_of_peak", "minimum", "end", "change", "auc", "half_life", "time_to_half", "time_above_lod",
     "last_above_lod",
 )  # fmt: skip
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
 class TimeTable(_Strict):
@@ -77,6 +70,9 @@ class DoseTable(_Strict):
     count: int | None = Field(None, description="Number of doses; 1 by default.")
     lag: QuantityText | None = Field(None, description="Time between giving a dose and its entry.")
     bioavailability: QuantityText | None = Field(None, description="Share of the dose that enters: '0.8 1' or '80 %'.")
+    role: Literal["product", "premedication", "lymphodepletion", "rescue"] = Field(
+        "product", description="[product] describes the doses that are product; a rescue is given by rules only."
+    )
 
 
 class DosingTable(_Strict):
@@ -192,6 +188,12 @@ class SolverTable(_Strict):
     max_steps: int = Field(100_000, gt=0)
 
 
+class TrialTable(TrialPlan):
+    """A trial, with the virtual patients that it recruits from."""
+
+    population: PopulationTable | None = Field(None, description="As [population], for `atmpsim trial` only.")
+
+
 class ScenarioFile(_Strict):
     """A scenario: one runnable question."""
 
@@ -211,13 +213,19 @@ class ScenarioFile(_Strict):
     sweep: dict[str, Any] | None = Field(None, description="Values by path; design, count or table. See docs.")
     population: PopulationTable | None = None
     varying: dict[str, VaryingTable] = Field(default_factory=dict, description="Quantities that change over time.")
+    product: ProductTable | None = None
+    assay: list[AssayTable] = Field(default_factory=list)
+    rule: list[RuleTable] = Field(default_factory=list)
+    endpoint: list[EndpointTable] = Field(default_factory=list)
+    trial: TrialTable | None = None
     output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
     solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {
     "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
-    "output": OutputTable, "solver": SolverTable, "population": PopulationTable,
+    "output": OutputTable, "solver": SolverTable, "population": PopulationTable, "product": ProductTable,
+    "assay": AssayTable, "rule": RuleTable, "endpoint": EndpointTable, "trial": TrialTable,
 }  # fmt: skip
 
 

@@ -26,9 +26,9 @@ from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_do
 from atmpsim.scenario.population import Population, read_population
 from atmpsim.scenario.quantities import parameter_values
 from atmpsim.scenario.reader import Inputs, check_schema
-from atmpsim.scenario.regimen import dosing_tables, regimen_dose
+from atmpsim.scenario.regimen import delivered_doses, dosing_tables, product_doses, regimen_dose
 from atmpsim.scenario.samples import sample_times
-from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
+from atmpsim.scenario.schema import RESCUE, SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
@@ -236,6 +236,8 @@ def _notes(table: RunTable, runs: Sequence[Run]) -> tuple[str, ...]:
     notes = [note for run in runs for note in run.notes]
     if population is not None and population.covariates is not None:
         notes = [note for note in notes if note.startswith(("doses:", "parameters."))]
+    if table.scenario.rule:
+        notes.append("doses: rules act in `atmpsim trial`; here every planned dose is given")
     return tuple(dict.fromkeys([*notes, *(population.notes if population is not None else ())]))
 
 
@@ -270,8 +272,10 @@ def _runs(
     start = parameter_values(scenario.initial, model, f"{where} [initial]", species=True)
     given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
-    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(scenario.dose, 1)]
-    doses, per_kg = [dose for dose, _ in made], tuple(share for _, share in made)
+    given_doses, made_notes = product_doses(scenario, equations, where)
+    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(given_doses, 1) if d.role != RESCUE]
+    doses = delivered_doses([dose for dose, _ in made], scenario, model, where)
+    per_kg, notes = tuple(share for _, share in made), notes + made_notes
     tables = dosing_tables(scenario, inputs, equations, where)
     runs = []
     for subject, table in tables.items():

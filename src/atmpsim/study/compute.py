@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from atmpsim.study.labels import Labels, run_label
 from atmpsim.study.simulate import tolerances
 
 FloatArray = NDArray[np.float64]
+Adjust = Callable[[Group], Group]
 BATCH = 256
 """Runs that are integrated at a time: bounds the memory for states, which are more than what is kept."""
 
@@ -44,13 +45,17 @@ class Computed:
         return int(self.status.size)
 
 
-def compute(table: RunTable, labels: Labels, begin: int, end: int, *, threads: int | None = 1) -> Computed:
+def compute(
+    table: RunTable, labels: Labels, begin: int, end: int, *, threads: int | None = 1, adjust: Adjust | None = None
+) -> Computed:
     """Return the runs `begin` to `end` of a table; what comes out does not depend on how a table is cut.
 
     Parameters
     ----------
     threads
         How many threads the solver takes; all cores if None.
+    adjust
+        Gives each run of a group a schedule of its own.
     """
     size, samples = end - begin, table.times.size
     curves = {name: np.empty((size, samples)) for name in table.keep}
@@ -58,7 +63,8 @@ def compute(table: RunTable, labels: Labels, begin: int, end: int, *, threads: i
     status, steps = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int64)
     messages = [""] * size
     batch = BATCH if threads == 1 else 8 * BATCH
-    for group in rows(table, begin, end):
+    for planned in rows(table, begin, end):
+        group = planned if adjust is None else adjust(planned)
         for first in range(0, group.members.size, batch):
             part = group.part(first, first + batch)
             own = part.members - begin

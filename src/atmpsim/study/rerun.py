@@ -14,6 +14,7 @@ from atmpsim.results.provenance import provenance
 from atmpsim.results.store import open_results
 from atmpsim.scenario.reader import Inputs
 from atmpsim.study.run import Progress, run
+from atmpsim.study.trial import run_trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def stored_inputs(path: str | os.PathLike[str]) -> tuple[xr.DataTree, Inputs]:
 def rerun(path: str | os.PathLike[str], *, progress: Progress | None = None) -> tuple[xr.DataTree, Comparison]:
     """Return a stored result made again, and how it compares with what is stored."""
     stored, inputs = stored_inputs(path)
-    new = run(inputs, progress=progress)
+    new = run_trial(inputs) if "visits" in stored.children else run(inputs, progress=progress)
     group = "trajectories" if "trajectories" in stored.children else "statistics"
     difference, where = _largest_difference(stored[group].to_dataset(), new[group].to_dataset())
     return new, Comparison(

@@ -1,0 +1,1 @@
+"""Virtual trials on arrays: who is allotted and lost, what is measured, endpoints, comparisons, escalation."""
