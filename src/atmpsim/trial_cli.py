@@ -26,7 +26,7 @@ def trial(
     plot: Annotated[bool, typer.Option(help="Write a figure beside the result.")] = True,
     as_json: Json = False, quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Run a virtual trial: recruit, allot, treat, see and analyse, many times over."""
+    """Run a virtual trial, many times over."""
     if Path(scenario).suffix in (".zarr", ".nc"):
         return _again(Path(scenario), as_json=as_json)
     from atmpsim.study.trial import run_trial
@@ -173,7 +173,7 @@ def escalate(
     trials: Annotated[int, typer.Option(min=1, max=1_000_000, help="Simulated trials.")] = 10_000,
     seed: Seed = 0, as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Find a dose by 3+3 or BOIN, on given toxicities or on mechanistic patients."""
+    """Find a dose by 3+3 or BOIN."""
     from atmpsim.study.escalate import escalate as study
 
     found = study(source, design=design, target=target, cohorts=cohorts, trials=trials, seed=seed)

@@ -113,6 +113,16 @@ def test_delivered_dose_is_the_label_times_viability(edited):
     np.testing.assert_allclose(truth, want, atol=1e-6)
 
 
+def test_what_changes_by_itself_still_does_with_a_product(edited):
+    course = '\n[varying.growth]\nat = ["0 d", "30 d"]\nvalues = ["0.02 1/d", "0 1/d"]\ninterpolation = "locf"\n'
+    path = edited(add='\n[product]\nkind = "msc"\nviability = "1/(1 + exp(-normal(2.2, 0.5)))"\n' + course)
+    tree = run_trial(path, overrides={"population.vary": "listed", "population.size": 40})
+    truth = tree["visits"].to_dataset()["truth.lesion"].values
+    known = ~np.isnan(truth).any(axis=2)
+    want = np.cbrt(np.exp([0.0, 0.6, 0.6, 0.6]))
+    np.testing.assert_allclose(truth[known] / truth[known][:, :1], np.tile(want, (int(known.sum()), 1)), rtol=1e-5)
+
+
 def test_blocks_hold_the_ratio_and_replicates_differ(edited):
     path = edited(("visits =", "ratio = { control = 1, cells = 3 }\nvisits ="))
     arm = run_trial(path)["patients"].to_dataset()["arm_index"].values

@@ -60,6 +60,8 @@ def product_doses(
         made.append(dose)
         if converted:
             notes.append(f"doses: {table.amount} of '{table.name}' is taken as {dose.amount} (typical conversion)")
+    if product.vp_per_cell:
+        notes.append(f"doses: every cell of the product carries {product.vp_per_cell:g} vp")
     if product.typical() != 1.0:
         notes.append(f"doses: a typical product delivers {product.typical():.3g} of what the label says")
     return made, tuple(notes)

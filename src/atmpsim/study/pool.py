@@ -84,19 +84,30 @@ def adjusted(design: Design, table: RunTable, given: Givens, changed: Change) ->
     if plain and not changed:
         return None
     named = design.product.doses if design.product is not None else ()
+    occasions = table.population.occasions if table.population is not None else None
+    moving = frozenset([c.name for c in table.courses] + [*(occasions.spread if occasions is not None else ())])
 
     def adjust(group: Group) -> Group:
         subjects = positions(table, group.members)["subject"]
         made = []
         for run, which, subject in zip(group.members.tolist(), group.which.tolist(), subjects.tolist(), strict=True):
             schedule = group.schedules[which]
-            doses = changed.get(run) or own_doses(schedule, given, subject, named)
-            made.append(
-                expand(doses, start=schedule.start, end=schedule.end, where=f"run {run}", resets=schedule.resets)
-            )
+            doses = changed[run] if run in changed else own_doses(schedule, given, subject, named)
+            own = expand(doses, start=schedule.start, end=schedule.end, where=f"run {run}", resets=schedule.resets)
+            made.append(with_courses(own, schedule, moving))
         return replace(group, schedules=tuple(made), which=np.arange(group.members.size))
 
     return adjust
+
+
+def with_courses(made: Schedule, planned: Schedule, moving: frozenset[str]) -> Schedule:
+    """Return a schedule with the changes that a planned one makes to quantities that move by themselves."""
+    if not moving:
+        return made
+    return replace(
+        made, boluses=tuple(sorted([*made.boluses, *(b for b in planned.boluses if b[1] in moving)])),
+        infusions=tuple(sorted([*made.infusions, *(i for i in planned.infusions if i[2] in moving)])),
+    )  # fmt: skip
 
 
 def own_doses(schedule: Schedule, given: Givens, subject: int, named: Sequence[str]) -> list[Dose]:

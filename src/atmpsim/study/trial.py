@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from atmpsim.errors import ResultError
@@ -121,9 +120,3 @@ def reanalyse(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     design = design_of(inputs)
     groups = {name: tree[name].to_dataset() for name in ("patients", "visits")}
     return analysed_groups(design, *analyse(design, recorded_of(design, groups), seed=inputs.seed), groups)
-
-
-def effects(tree: xr.DataTree, endpoint: str) -> xr.Dataset:
-    """Return the estimates of one endpoint over replicates and arms."""
-    estimates = tree["estimates"].to_dataset()
-    return estimates.isel(comparison=np.flatnonzero(estimates["endpoint"].values == endpoint))
