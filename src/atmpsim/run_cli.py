@@ -41,7 +41,7 @@ class Stopped(AtmpsimError):
 
 
 def run(
-    scenario: Scenario, out: Out = None, set_: Sets = None, seed: Seed = 0, keep: Keep = None,
+    scenario: Scenario, out: Out = None, set_: Sets = None, seed: Seed = None, keep: Keep = None,
     overwrite: Overwrite = False, workers: Workers = None, cluster: Cluster = None, resume: Resume = False,
     retry_failed: Retry = False, dry_run: DryRun = False, plot: Plot = True, as_json: Json = False,
     quiet: Quiet = False, verbose: Verbose = False,
@@ -65,7 +65,7 @@ def sweep(
         str | None, typer.Option(help="grid, zip, latin_hypercube, sobol or one_at_a_time.")
     ] = None,
     count: Annotated[int | None, typer.Option(help="Points of a sampled design.")] = None,
-    out: Out = None, set_: Sets = None, seed: Seed = 0, keep: Keep = None,
+    out: Out = None, set_: Sets = None, seed: Seed = None, keep: Keep = None,
     overwrite: Overwrite = False, workers: Workers = None, cluster: Cluster = None, resume: Resume = False,
     retry_failed: Retry = False, dry_run: DryRun = False, plot: Plot = True, as_json: Json = False,
     quiet: Quiet = False, verbose: Verbose = False,

@@ -13,7 +13,8 @@ from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
-from atmpsim.engines.agents_therapy import make_therapy, make_timetable, newcomers
+from atmpsim.engines.agents_tally import Tally
+from atmpsim.engines.agents_therapy import inject, make_therapy, make_timetable, newcomers
 from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 from atmpsim.kernels.agents import rows as r
@@ -52,12 +53,14 @@ class World:
     """Cells, fields and clocks of one run; `forward` moves it on."""
 
     def __init__(
-        self, model: AgentModel, *, seed: int, scheme: str, threads: int, field_steps: Mapping[str, float]
-    ) -> None:
+        self, model: AgentModel, *, seed: int, scheme: str, threads: int, field_steps: Mapping[str, float],
+        lineage: bool = False,
+    ) -> None:  # fmt: skip
         self.model, self.seed, self.scheme = model, np.uint64(seed), scheme
         self.types, self.layout = make_types(model), make_layout(model)
         self.rules: RuleTables = compile_rules(model)
         self.therapy, self.timetable = make_therapy(model), make_timetable(model, seed)
+        self.tally = Tally(model, lineage=lineage)
         steps = model.steps
         self.phenotype_every = steps_in(steps.phenotype, steps.mechanics, where=f"{model.name} dt_phenotype")
         if scheme == SPLIT:
@@ -193,6 +196,7 @@ class World:
         room = self.count
         keys, order, place = (np.empty(room, np.int32) for _ in range(3))
         self.count = int(order_cells(w.cells, self.count, w.box, BLOCK, keys, self._start, order, place))
+        self.tally.left(w.cells, place, self.time)
         spare = [np.empty((crew.threads, self.count), kind) for kind in (np.float64, np.int32, np.int64)]
         crew.run(reorder, w.cells, self.count, order, place, *spare)
         crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
@@ -202,14 +206,18 @@ class World:
         """Let viruses act in cells, and cells come in."""
         w, layout = self.w, self.layout
         density = self._density
+        before = w.cells.whole[[r.TYPE, r.FATE], : self.count]
         therapy_step(
             w.cells, self.count, w.types, layout, w.quirks, self.therapy, density, w.fields.voxel_volume,
             w.box.dt_phenotype, self.seed, self.step,
         )  # fmt: skip
+        self.tally.therapy(before, w.cells, self.count)
+        inject(self.model, w.fields, step=self.step)
         new = newcomers(self.model, self.timetable, w.cells, self.count, density, step=self.step, seed=int(self.seed))
         begin, end = self.count, self.count + new.kind.size
         if begin == end:
             return
+        self.tally.entered(new.kind)
         self.make_room(end)
         cells = self.w.cells
         cells.real[:, begin:end], cells.whole[:, begin:end] = 0.0, 0

@@ -13,7 +13,7 @@ from atmpsim.scenario.schema import TABLES
 Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
-_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", *_FREE_TABLES)
+_SECTIONS = ("dose", "time", "subject", "solver", "agents", "output", "sweep", "population", "varying", *_FREE_TABLES)
 ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 

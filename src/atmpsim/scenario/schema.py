@@ -25,11 +25,13 @@ NOT_BUILT = {
     "trial": "virtual trials",
     "fields": "spatial fields",
 }
-ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
+BUILT = ("ode", "agents")
+ENGINES = (*BUILT, "stochastic", "lattice", "hybrid")
 # the unit that a message suggests where a quantity has none
 UNITS = {
     "end": "d", "every": "d", "at": "d", "time": "d", "duration": "h", "lag": "h", "age": "yr", "weight": "kg",
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
+    "place": "um", "radius": "um", "window": "um", "snapshots": "d", "field_steps": "min",
 }  # fmt: skip
 SUMMARY = "summary"
 METRICS = (
@@ -77,6 +79,14 @@ class DoseTable(_Strict):
     count: int | None = Field(None, description="Number of doses; 1 by default.")
     lag: QuantityText | None = Field(None, description="Time between giving a dose and its entry.")
     bioavailability: QuantityText | None = Field(None, description="Share of the dose that enters: '0.8 1' or '80 %'.")
+    beside: str | None = Field(None, description="Agents: cells appear beside live cells of this type, as at vessels.")
+    place: list[QuantityText] | None = Field(
+        None, min_length=2, max_length=3, description="Agents: the middle of an injection: x, y (and z)."
+    )
+    radius: QuantityText | None = Field(None, description="Agents: the injection spreads so far around its place.")
+    number: Literal["exact", "poisson"] | None = Field(
+        None, description="Agents: exactly so many cells (default), or a Poisson number of that mean."
+    )
 
 
 class DosingTable(_Strict):
@@ -139,7 +149,7 @@ class UncertaintyTable(_Strict):
 class PopulationTable(_Strict):
     """Virtual subjects: how many, what varies between them, and what is not known."""
 
-    size: int = Field(gt=0)
+    size: int = Field(1, gt=0)
     replicates: int = Field(1, gt=0)
     seed: int | None = Field(None, ge=0, description="Instead of the run's own seed.")
     vary: Literal["model", "listed"] = Field(
@@ -189,6 +199,29 @@ class SolverTable(_Strict):
     max_steps: int = Field(100_000, gt=0)
 
 
+class AgentsTable(_Strict):
+    """How an agent model is run, and what is kept of its cells."""
+
+    compatibility: Literal["physicell-1.14"] | None = Field(
+        None, description="That program's artefacts are part of the model; without it the files mean what they say."
+    )
+    fields: Literal["implicit", "physicell"] = Field(
+        "implicit", description="Scheme of the fields: one implicit step, or PhysiCell's split one."
+    )
+    field_steps: dict[str, QuantityText] = Field(
+        default_factory=dict, description="Length of an implicit step by substrate; 1 min by default."
+    )
+    window: list[QuantityText] | None = Field(
+        None, min_length=2, max_length=3, description="Only the part of the domain of these widths, around its middle."
+    )
+    snapshots: list[QuantityText] = Field(
+        default_factory=list, description="Times, among the samples, at which every cell and field is kept."
+    )
+    snapshot_fields: list[str] | None = Field(None, description="Substrates to keep there; all by default.")
+    lineage: bool = Field(False, description="Keep parent, birth, death and end of every cell.")
+    max_cells: int | None = Field(None, gt=0, description="Stop a run there; by default at half of the memory.")
+
+
 class ScenarioFile(_Strict):
     """A scenario: one runnable question."""
 
@@ -197,7 +230,7 @@ class ScenarioFile(_Strict):
     question: str = ""
     context_of_use: str = ""
     model: str = Field(min_length=1, description="A shipped model's id, or a path relative to this file.")
-    engine: Literal["ode"] = "ode"
+    engine: Literal["ode", "agents"] = "ode"
     time: TimeTable
     subject: SubjectTable | None = None
     parameters: dict[str, Value] = Field(default_factory=dict)
@@ -210,11 +243,13 @@ class ScenarioFile(_Strict):
     varying: dict[str, VaryingTable] = Field(default_factory=dict, description="Quantities that change over time.")
     output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
     solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
+    agents: AgentsTable = Field(default_factory=lambda: AgentsTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {
     "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
     "output": OutputTable, "solver": SolverTable, "population": PopulationTable,
+    "agents": AgentsTable,
 }  # fmt: skip
 
 
