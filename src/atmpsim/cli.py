@@ -224,7 +224,9 @@ def scenarios(as_json: Json = False) -> None:
 @app.command()
 def plot(
     result: Annotated[Path, typer.Argument(help="A stored result.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf; with --cells also .gif or .mp4.")
+    ] = None,
     variables: Annotated[str | None, typer.Option(help="Which outputs, with commas between.")] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Every run as a line, however many.")] = False,
     heat_map: Annotated[
@@ -233,14 +235,25 @@ def plot(
     tornado: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Bars of a sweep of one axis at a time.")
     ] = None,
+    cells: Annotated[bool, typer.Option("--cells", help="The cells of an agent model at its snapshots.")] = False,
+    field: Annotated[str | None, typer.Option(help="With --cells: the substrate below them; '' for none.")] = None,
+    at: Annotated[str | None, typer.Option(help="With --cells: times, with commas between.")] = None,
+    runs: Annotated[str | None, typer.Option(help="With --cells: numbers of runs, with commas between.")] = None,
+    depth: Annotated[
+        str | None, typer.Option(help="With --cells in 3-D: height of a slice in um, or 'projection'.")
+    ] = None,
 ) -> None:
     """Draw a figure of a stored result."""
     from atmpsim.plots.figures import plot_results, save_figure
     from atmpsim.plots.maps import plot_map, plot_tornado
     from atmpsim.results.store import open_results
 
-    target = out if out is not None else result.with_suffix(".png")
+    target = out if out is not None else result.with_suffix(".cells.png" if cells else ".png")
     tree = open_results(result)
+    if cells:
+        run_cli.draw_cells(tree, target, field=field, at=at, runs=runs, depth=depth)
+        typer.echo(f"{'Film' if target.suffix in ('.gif', '.mp4') else 'Figure'}: {target}")
+        return
     if heat_map is not None:
         figure = plot_map(tree, heat_map)
     elif tornado is not None:

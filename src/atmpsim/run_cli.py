@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atmpsim.errors import AtmpsimError
+from atmpsim.errors import AtmpsimError, ResultError
 from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
 
 if TYPE_CHECKING:
@@ -179,6 +179,33 @@ def draw(tree: xr.DataTree, path: Path, *, variables: list[str] | None) -> None:
     from atmpsim.plots.figures import plot_results, save_figure
 
     save_figure(plot_results(tree, variables=variables), path)
+
+
+def draw_cells(
+    tree: xr.DataTree, path: Path, *, field: str | None, at: str | None, runs: str | None, depth: str | None
+) -> None:
+    """Draw the cells of a result into a figure or a film."""
+    from atmpsim.plots.animation import FILMS, save_film
+    from atmpsim.plots.figures import save_figure
+    from atmpsim.plots.tissue import PROJECTION, plot_tissue
+
+    how = {
+        "field": field, "at": None if at is None else _numbers(at, "--at"),
+        "runs": None if runs is None else [int(n) for n in _numbers(runs, "--runs")],
+        "depth": depth if depth in (None, PROJECTION) else _numbers(depth, "--depth")[0],
+    }  # fmt: skip
+    if path.suffix.lower() in FILMS:
+        save_film(tree, path, **how)
+    else:
+        save_figure(plot_tissue(tree, **how), path)
+
+
+def _numbers(text: str, where: str) -> list[float]:
+    try:
+        return [float(word.strip().partition(" ")[0]) for word in text.split(",")]
+    except ValueError:
+        raise ResultError(where=where, found=f"'{text}'", expected="numbers with commas between, in the result's unit",
+                          remedy='For example "0, 7".') from None  # fmt: skip
 
 
 def _labels(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:

@@ -59,16 +59,16 @@ def _events(model: AgentModel) -> list[Output]:
     infected = sorted({i.cell_type for i in blocks.infections})
     entering = sorted({a.cell_type for a in blocks.arrivals} | {r.cell_type for r in blocks.recruitments})
     made = []
-    for kind, ending, said, which in ((INFECTED, "infections", "infected so far", infected),
-                                      (LYSED, "lyses", "lysed so far", lysing(model)),
-                                      (ENTERED, "entries", "entered so far", entering)):  # fmt: skip
+    for kind, ending, said, which in ((INFECTED, "infections", "infected since the start", infected),
+                                      (LYSED, "lyses", "lysed since the start", lysing(model)),
+                                      (ENTERED, "entries", "entered since the start", entering)):  # fmt: skip
         made += [
             Output(id=f"{types[k]}_{ending}", kind=kind, of=k, unit="cell", meaning=f"{said}: {names[k]}", main=True)
             for k in which
         ]
     return made + [
         Output(id=f"{types[k]}_infections_per_{types[other]}", kind=PER_LYSED, of=k, per=other, unit="1",
-               meaning=f"infected {names[k]} per lysed {names[other]}", main=True)
+               meaning=f"infected {names[k]} per lysed cell: {names[other]}", main=True)
         for k in infected for other in lysing(model)
     ]  # fmt: skip
 

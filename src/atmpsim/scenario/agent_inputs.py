@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,22 @@ def agent_model(inputs: Inputs, scenario: ScenarioFile, *, where: str) -> AgentM
     options = scenario.agents
     model = read_agents(inputs.model_text, Path(inputs.model_file), compatibility=options.compatibility or "",
                         companions=companions)  # fmt: skip
+    if options.mechanics_step is not None:
+        model = _with_step(model, options.mechanics_step, where=f"{where} [agents] mechanics_step")
     if options.window is None:
         return model
     place = f"{where} [agents] window"
     size = [float(in_model_units(text, unit="um", where=place)) for text in options.window]
     return windowed(model, size, where=place)
+
+
+def _with_step(model: AgentModel, text: str, *, where: str) -> AgentModel:
+    """Return a model with another mechanics step, which must divide the phenotype step."""
+    step, phenotype = float(in_model_units(text, unit="min", where=where)), model.steps.phenotype
+    parts = phenotype / step if step > 0 else 0.0
+    if parts < 1 - 1e-9 or abs(parts - round(parts)) > 1e-9 * parts:
+        raise ScenarioError(where=where, found=f"'{text}'", expected=f"a part of the phenotype step, {phenotype:g} min")
+    return replace(model, steps=replace(model.steps, mechanics=step))
 
 
 def time_unit(scenario: ScenarioFile, *, where: str) -> str:

@@ -32,6 +32,7 @@ UNITS = {
     "end": "d", "every": "d", "at": "d", "time": "d", "duration": "h", "lag": "h", "age": "yr", "weight": "kg",
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
     "place": "um", "radius": "um", "window": "um", "snapshots": "d", "field_steps": "min",
+    "mechanics_step": "min",
 }  # fmt: skip
 SUMMARY = "summary"
 METRICS = (
@@ -211,6 +212,7 @@ class AgentsTable(_Strict):
     field_steps: dict[str, QuantityText] = Field(
         default_factory=dict, description="Length of an implicit step by substrate; 1 min by default."
     )
+    mechanics_step: QuantityText | None = Field(None, description="Instead of the file's dt_mechanics.")
     window: list[QuantityText] | None = Field(
         None, min_length=2, max_length=3, description="Only the part of the domain of these widths, around its middle."
     )
