@@ -40,22 +40,9 @@ def prepare(model: Model, *, fixed: Collection[str] = ()) -> Program:
 
     `fixed` are the ids whose initial value the caller gives; only those that have an initial assignment matter.
     """
-    return _prepare(_Keyed(model), frozenset(fixed) & frozenset(model.initial_assignments))
+    return _prepare(model, frozenset(fixed) & frozenset(model.initial_assignments))
 
 
 @lru_cache(maxsize=32)
-def _prepare(model: _Keyed, fixed: frozenset[str]) -> Program:
-    return Program(write_equations(model.model, fixed=fixed), fixed)
-
-
-class _Keyed:
-    """A model that compares by its digest."""
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.digest = model, model.digest
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
+def _prepare(model: Model, fixed: frozenset[str]) -> Program:
+    return Program(write_equations(model, fixed=fixed), fixed)

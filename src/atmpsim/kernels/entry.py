@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import carray, float64, int64, njit
 
 from atmpsim.kernels.arguments import Actions, Code, Limits, Rows, Scratch
-from atmpsim.kernels.call import bits_to_float, to_pointer
+from atmpsim.kernels.call import FLUSH_TINY, bits_to_float, float_mode, set_float_mode, to_pointer
 from atmpsim.kernels.rosenbrock import advance
 
 _CODE, _ROWS = len(Code._fields), len(Rows._fields)
@@ -13,7 +13,10 @@ _CODE, _ROWS = len(Code._fields), len(Rows._fields)
 
 @njit(nogil=True, error_model="numpy")
 def enter(address):
-    """Call `advance` with the arguments that `arguments.flatten` laid out at an address."""
+    """Call `advance` with the arguments that `arguments.flatten` laid out at an address.
+
+    Numbers below 2.2e-308 are 0 meanwhile: no quantity is that small, and processors compute with them very slowly.
+    """
     n = carray(to_pointer(address, int64), (_CODE + _ROWS + 64,), int64)
     code = Code(n[0], n[1], n[2], n[3])
     rows = _rows(n)
@@ -33,10 +36,13 @@ def enter(address):
     times, kept = _real(n, o + 6), _whole(n, o + 8)
     samples = carray(to_pointer(n[o + 10], float64), (n[o + 11], n[o + 12], n[o + 13]), float64)
     status, counts = _whole(n, o + 14), _whole(n, o + 16)
+    mode = float_mode()
+    set_float_mode(mode | FLUSH_TINY)
     advance(
         code, rows, actions, limits, scratch, initial, constants, times, kept, samples, status, counts, n[o + 18],
         n[o + 19],
     )  # fmt: skip
+    set_float_mode(mode)
 
 
 @njit(error_model="numpy", inline="always")

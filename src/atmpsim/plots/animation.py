@@ -10,12 +10,11 @@ from typing import Any
 import xarray as xr
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from atmpsim.errors import ResultError, one_of
 from atmpsim.plots import style
-from atmpsim.plots.tissue import FIELD_COLOURS, Tissue, draw_scene, key_entries, read_tissue
+from atmpsim.plots.tissue import Tissue, colour_bar, draw_scene, key_entries, read_tissue
 
 FILMS = (".gif", ".mp4")
 MOST_SIDE_BY_SIDE = 3
@@ -46,8 +45,8 @@ def save_film(tree: xr.DataTree, path: str | os.PathLike[str], *, frames_per_sec
     rows = tissue.scenes[:MOST_SIDE_BY_SIDE]
     aspect = (tissue.extent[3] - tissue.extent[2]) / (tissue.extent[1] - tissue.extent[0])
     # whole pixels, an even number of them: video codecs need that
-    size = [2 * round(_DPI * inches / 2) / _DPI for inches in (_PANEL * len(rows) + _SIDE, _PANEL * aspect + 0.75)]
-    figure.set_size_inches(*size)
+    width, height = _PANEL * len(rows) + _SIDE, _PANEL * aspect + 0.75
+    figure.set_size_inches(2 * round(_DPI * width / 2) / _DPI, 2 * round(_DPI * height / 2) / _DPI)
     try:
         with writer.saving(figure, str(sibling), _DPI):
             for k in range(len(rows[0])):
@@ -81,13 +80,7 @@ def _draw(figure: Figure, tissue: Tissue, scenes: Sequence[Any]) -> None:
     panels = figure.subplots(1, len(scenes), squeeze=False)[0]
     for k, (axes, scene) in enumerate(zip(panels, scenes, strict=True)):
         draw_scene(axes, tissue, scene, title=scene.title, bar=k == 0)
-    if tissue.norm is not None:
-        bar = figure.colorbar(
-            ScalarMappable(tissue.norm, FIELD_COLOURS), ax=list(panels), shrink=0.7, aspect=24, pad=0.01
-        )
-        bar.set_label(tissue.field_label, fontsize=style.LABEL, fontfamily=style.FONT)
-        bar.ax.tick_params(labelsize=style.TICK)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+    colour_bar(figure, tissue, list(panels))
     everything = [scene for row in tissue.scenes[:MOST_SIDE_BY_SIDE] for scene in row]  # the key must not jump
     figure.legend(handles=key_entries(tissue, everything), loc="outside right upper", frameon=False,
                   handletextpad=0.2, prop={"family": style.FONT, "size": style.SMALL})  # fmt: skip

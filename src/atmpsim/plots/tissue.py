@@ -146,13 +146,7 @@ def plot_tissue(tree: xr.DataTree, **how: object) -> Figure:
 
 def _dress(figure: Figure, tissue: Tissue, rows: Sequence[Sequence[Scene]]) -> None:
     """Add title, key and colour bar."""
-    if tissue.norm is not None:
-        bar = figure.colorbar(
-            ScalarMappable(tissue.norm, FIELD_COLOURS), ax=figure.axes, shrink=0.7, aspect=24, pad=0.01
-        )
-        bar.set_label(tissue.field_label, fontsize=style.LABEL, fontfamily=style.FONT)
-        bar.ax.tick_params(labelsize=style.TICK)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+    colour_bar(figure, tissue, figure.axes)
     figure.legend(
         handles=key_entries(tissue, [scene for row in rows for scene in row]), loc="outside right upper", frameon=False,
         fontsize=style.SMALL, handletextpad=0.2, prop={"family": style.FONT, "size": style.SMALL},
@@ -162,6 +156,16 @@ def _dress(figure: Figure, tissue: Tissue, rows: Sequence[Sequence[Scene]]) -> N
     )
     if tissue.note:
         figure.supxlabel(tissue.note, fontsize=style.SMALL, fontfamily=style.FONT, color=style.GREY, parse_math=False)
+
+
+def colour_bar(figure: Figure, tissue: Tissue, beside: Sequence[Axes]) -> None:
+    """Add the scale of the field, if one is shown."""
+    if tissue.norm is None:
+        return
+    bar = figure.colorbar(ScalarMappable(tissue.norm, FIELD_COLOURS), ax=list(beside), shrink=0.7, aspect=24, pad=0.01)
+    bar.set_label(tissue.field_label, fontsize=style.LABEL, fontfamily=style.FONT)
+    bar.ax.tick_params(labelsize=style.TICK)
+    bar.ax.set_frame_on(False)
 
 
 def key_entries(tissue: Tissue, scenes: Sequence[Scene]) -> list[Line2D]:
