@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -238,13 +239,17 @@ def _numbers(text: str, where: str) -> list[float]:
 def _labels(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
     """Return the label of each run, and of each metric its name, array and one value per run.
 
-    A run's label is its arm, with the subject where there are several.
+    A run's label is its arm, with subject and replicate where there are several.
     """
     data = tree["summary"].to_dataset()
-    runs = [(arm, subject) for arm in data["arm"].values for subject in data["subject"].values]
-    alone = data.sizes["subject"] == 1
-    labels = [str(arm) if alone else f"{arm} / {subject}" for arm, subject in runs]
-    return labels, [(str(name), v, v.values.ravel().tolist()) for name, v in data.data_vars.items()]
+    several = [name for name in ("subject", "replicate") if data.sizes[name] > 1]
+    places = itertools.product(*(data[name].values for name in ("arm", "subject", "replicate")))
+    labels = [" / ".join(str(v) for n, v in zip(("arm", "subject", "replicate"), place, strict=True)
+                         if n == "arm" or n in several) for place in places]  # fmt: skip
+    return labels, [
+        (str(name), v, v.transpose("arm", "subject", "replicate").values.ravel().tolist())
+        for name, v in data.data_vars.items()
+    ]
 
 
 def _listed_runs(tree: xr.DataTree) -> bool:
