@@ -118,14 +118,17 @@ def _options(
 @app.command()
 def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> None:
     """Check a scenario and all it refers to, without running."""
+    from atmpsim.agents.differences import warnings
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.scenario.table import expand_runs
 
     table = expand_runs(load_inputs(scenario, overrides=overrides(set_, None)))
     doses = sum(len(r.schedule.log) for r in table.runs)
+    differences = list(warnings(table.agents)) if table.agents is not None else []
     facts = {
         "scenario": scenario, "model": table.model.id, "runs": table.size, "doses": doses,
         "samples": int(table.times.size), "outputs": list(table.keep), "notes": list(table.notes),
+        "differences_from_physicell": differences,
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -135,6 +138,10 @@ def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> No
     typer.echo(f"{scenario} is valid: model {table.model.id}, {said}.")
     for note in table.notes:
         typer.echo(f"  {note}")
+    if differences:
+        typer.echo("Where PhysiCell 1.14 would do otherwise:")
+    for difference in differences:
+        typer.echo(f"  {difference}")
 
 
 @app.command()
@@ -152,13 +159,14 @@ def new(
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """List the shipped models."""
-    from atmpsim.model.library import load_model
-    from atmpsim.resources import shipped_models
+    from atmpsim.resources import shipped_agent_models, shipped_models
+    from atmpsim.study.models import quantities_of
 
     rows = []
-    for name in shipped_models():
-        model = load_model(name)
-        rows.append({"model": name, "title": model.name or _heading(model), "species": len(model.species),
+    for name in (*shipped_models(), *shipped_agent_models()):
+        model = quantities_of(name)
+        rows.append({"model": name, "engine": "ode" if name in shipped_models() else "agents",
+                     "title": model.name or _heading(model), "species": len(model.species),
                      "parameters": len(model.parameters), "time": model.time_unit})  # fmt: skip
     print_rows(rows, title="Shipped models", as_json=as_json)
 
@@ -169,18 +177,22 @@ def models_show(
     as_json: Json = False,
 ) -> None:
     """Show a model's quantities with unit and source."""
-    from atmpsim.model.library import load_model
+    from atmpsim.study.models import quantities_of
 
-    model = load_model(name)
+    model = quantities_of(name)
+    shown = [q for q in model.parameters.values() if as_json or not model.stock or q.id not in model.stock]
     rows = [
         {
             "id": q.id, "kind": q.kind, "value": "" if q.value is None else f"{q.value:g}", "unit": q.unit,
             "meaning": q.name, "distribution": q.distribution, "evidence": q.evidence.tag,
             "source": q.evidence.source or q.evidence.text,
         }
-        for q in (*model.parameters.values(), *model.species.values())
+        for q in (*shown, *model.species.values())
     ]  # fmt: skip
     print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
+    if len(shown) < len(model.parameters):
+        typer.echo(f"{len(model.parameters) - len(shown)} more numbers have PhysiCell's stock value or are 0; "
+                   "--json lists them all.")  # fmt: skip
     if model.caution and not as_json:
         typer.echo(f"CAUTION: {model.caution}")
 

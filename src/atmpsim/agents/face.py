@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from atmpsim.agents.outputs import AMOUNT, LIVE, Output, outputs
-from atmpsim.agents.settable import settables, words
+from atmpsim.agents.settable import settables, stock_value, words
 from atmpsim.agents.spec import AgentModel
 from atmpsim.model.graph import Graph
 from atmpsim.model.spec import Evidence, Model, Quantity, Species
@@ -55,14 +55,15 @@ def face(model: AgentModel, *, time_unit: str = "min") -> Model:
         species={o.id: _species(o, start[o.id]) for o in states}, parameters={**numbers, **counted},
         reactions={}, assignment_rules=dict.fromkeys(counted, graph.const(0.0)),
         rate_rules=dict.fromkeys((o.id for o in states), graph.const(0.0)),
-        initial_assignments={}, events={}, caution=caution(model),
+        initial_assignments={}, events={}, name=_comment(model, r"(.*?\.)\s.*?"),
+        caution=_comment(model, r"CAUTION:\s*(.*?)"),
+        stock=frozenset(k for k, s in settables(model).items() if s.value == stock_value(s.id)),
     )  # fmt: skip
 
 
-def caution(model: AgentModel) -> str:
-    """Return the line that every result must carry: the settings file's comment that begins with CAUTION."""
-    text = next(iter(model.text.values()), "")
-    found = re.search(r"<!--\s*CAUTION:\s*(.*?)\s*-->", text, re.DOTALL)
+def _comment(model: AgentModel, pattern: str) -> str:
+    """Return what a comment of the settings file says, in one line: its first sentence, or what follows CAUTION."""
+    found = re.search(rf"<!--\s*{pattern}\s*-->", next(iter(model.text.values()), ""), re.DOTALL)
     return " ".join(found.group(1).split()) if found else ""
 
 

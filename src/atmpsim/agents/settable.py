@@ -24,6 +24,13 @@ _RULES = {"saturation": "value that the behaviour tends to", "half_max": "signal
           "hill_power": "steepness"}  # fmt: skip
 _RECRUITMENT = {"base_rate": "1/min", "max_rate": "1/min", "half_max": "", "hill_power": "1", "limit": "cell"}
 
+_STOCK = {
+    "migration_speed": 1.0, "migration_persistence_time": 1.0, "cell_cell_adhesion": 0.4, "cell_cell_repulsion": 10.0,
+    "cell_cell_adhesion_elastic_constant": 0.01, "relative_maximum_adhesion_distance": 1.25, "cell_BM_adhesion": 4.0,
+    "cell_BM_repulsion": 10.0, "is_movable": 1.0, "maximum_number_of_cell_attachments": 12.0, "attack_damage_rate": 1.0,
+    "attack_duration": 30.0, "total_volume": 2494.0, "nuclear_volume": 540.0,
+}  # fmt: skip
+
 Path = tuple[str | int, ...]
 
 
@@ -83,6 +90,14 @@ def settables(model: AgentModel) -> dict[str, Settable]:
     for one in (*_of_substrates(model), *_of_types(model), *_of_rules(model), *_of_extension(model)):
         made.setdefault(one.id, one)
     return made
+
+
+def stock_value(name: str) -> float:
+    """Return the value that a number has where no file gives it one."""
+    last = name.partition(".")[2]
+    if last.startswith(("adhesive_affinity_to_", "immunogenicity_to_")):
+        return 1.0
+    return _STOCK.get(last, 0.0)
 
 
 def with_values(model: AgentModel, values: Mapping[str, float], *, where: str) -> AgentModel:

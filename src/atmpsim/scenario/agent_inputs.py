@@ -21,7 +21,7 @@ from atmpsim.scenario.convert import in_model_units, with_unit
 
 if TYPE_CHECKING:
     from atmpsim.scenario.reader import Inputs
-    from atmpsim.scenario.schema import ScenarioFile
+    from atmpsim.scenario.schema import AgentsTable, ScenarioFile
 
 _MODEL = "model: "  # before the name of a file that a model names, to tell it from those that the scenario names
 _MOST_SNAPSHOTS = 13
@@ -128,6 +128,11 @@ def snapshot_times(scenario: ScenarioFile, *, where: str) -> NDArray[np.float64]
     """Return the times of snapshots, in the unit of the scenario's time."""
     unit, place = time_unit(scenario, where=where), f"{where} [agents] snapshots"
     return np.array([float(in_model_units(text, unit=unit, where=place)) for text in scenario.agents.snapshots])
+
+
+def field_scheme(options: AgentsTable) -> str:
+    """Return the scheme of the fields: PhysiCell's where its artefacts are wanted, unless the table says otherwise."""
+    return options.fields or ("physicell" if options.compatibility else "implicit")
 
 
 def field_steps(scenario: ScenarioFile, model: AgentModel, *, where: str) -> dict[str, float]:

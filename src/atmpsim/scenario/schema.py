@@ -206,8 +206,8 @@ class AgentsTable(_Strict):
     compatibility: Literal["physicell-1.14"] | None = Field(
         None, description="That program's artefacts are part of the model; without it the files mean what they say."
     )
-    fields: Literal["implicit", "physicell"] = Field(
-        "implicit", description="Scheme of the fields: one implicit step, or PhysiCell's split one."
+    fields: Literal["implicit", "physicell"] | None = Field(
+        None, description="Scheme of the fields: one implicit step, or PhysiCell's split one (with compatibility)."
     )
     field_steps: dict[str, QuantityText] = Field(
         default_factory=dict, description="Length of an implicit step by substrate; 1 min by default."

@@ -21,7 +21,7 @@ from atmpsim.engines.agents_tally import ENTRIES, INFECTIONS, LYSES
 from atmpsim.engines.trajectory import Status
 from atmpsim.errors import InputError
 from atmpsim.scenario.agent_doses import set_up
-from atmpsim.scenario.agent_inputs import field_steps, snapshot_times
+from atmpsim.scenario.agent_inputs import field_scheme, field_steps, snapshot_times
 from atmpsim.scenario.rows import Group, positions, rows
 from atmpsim.scenario.table import RunTable
 from atmpsim.study.labels import Labels, run_label
@@ -85,7 +85,9 @@ def timed(table: RunTable) -> float:
 
     def seconds(until: float) -> float:
         started = monotonic()
-        simulate_agents(model, times=np.array([0.0, until]) if until else np.zeros(1), seed=0, fields=options.fields)
+        simulate_agents(
+            model, times=np.array([0.0, until]) if until else np.zeros(1), seed=0, fields=field_scheme(options)
+        )
         return monotonic() - started
 
     seconds(stretch)  # the first call compiles
@@ -117,7 +119,7 @@ def _one(table: RunTable, group: Group, k: int, threads: int, saving: Saving | N
         model = set_up(table.agents, _given(group, k), group.schedules[int(group.which[k])], minutes=minutes,
                        seed=seed, where=where)  # fmt: skip
         found = simulate_agents(
-            model, times=table.times * minutes, seed=seed, threads=threads, fields=options.fields,
+            model, times=table.times * minutes, seed=seed, threads=threads, fields=field_scheme(options),
             field_steps=field_steps(table.scenario, model, where=where), snapshots=shots * minutes,
             lineage=options.lineage, max_cells=options.max_cells, checkpoint=checkpoint,
             checkpoint_every=model.steps.phenotype, checkpoint_pause=0.0 if saving is None else saving.pause,
