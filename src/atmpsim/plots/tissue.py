@@ -76,7 +76,7 @@ def read_tissue(
     at
         Times of snapshots, in the result's unit; all by default.
     runs
-        Numbers of runs; by default the first of each arm, or of each point of a sweep where there is one arm.
+        Numbers of runs; by default the first of each arm and point of a sweep, or of the first arm where they are many.
     depth
         Of three dimensions: the height (µm) of a slice, by default the middle; or "projection" for all of it.
 
@@ -273,9 +273,10 @@ def _labels(tree: xr.DataTree) -> list[str]:
         said = []
         for dim, k in zip(dims, place, strict=True):
             if status.sizes[dim] > 1 and dim in status.coords:
-                value = status[dim].values[k]
+                name = next((str(n) for n, c in status.coords.items() if c.dims == (dim,) and n != dim), dim)
+                value = status[name].values[k]
                 text = f"{value:g}" if isinstance(value, float) else str(value)
-                said.append(text if dim == "arm" else f"{dim.removeprefix('parameters.')} {text}")
+                said.append(text if dim == "arm" else f"{name.rpartition('.')[2]} {text}")
         made.append(", ".join(said))
     return made
 
@@ -287,8 +288,8 @@ def _default_runs(tree: xr.DataTree) -> list[int]:
     numbers = np.arange(status.size).reshape(status.shape)
     inner = [d for d in status.dims if d in ("subject", "replicate", "draw")]
     kept = status.copy(data=numbers).isel(dict.fromkeys(inner, 0))
-    if status.sizes["arm"] > 1:
-        kept = kept.isel({d: 0 for d in kept.dims if d != "arm"})
+    if kept.size > MOST_ROWS and kept.sizes["arm"] < kept.size:
+        kept = kept.isel(arm=0)
     return [int(k) for k in kept.values.ravel()]
 
 

@@ -36,7 +36,8 @@ def course():
 
 def test_every_cell_is_healthy_infected_or_lysed(course):
     live, events = course.counts[:, :, 0], course.events
-    assert events[-1, INFECTIONS, CELL] > 10 and events[-1, LYSES, INFECTED] > 5
+    assert events[-1, INFECTIONS, CELL] > 10
+    assert events[-1, LYSES, INFECTED] > 5
     np.testing.assert_array_equal(live[:, CELL], live[0, CELL] - events[:, INFECTIONS, CELL])
     np.testing.assert_array_equal(live[:, INFECTED], 1 + events[:, INFECTIONS, CELL] - events[:, LYSES, INFECTED])
 
@@ -75,7 +76,7 @@ def test_an_injection_gives_its_amount_where_and_when_it_says(duration, shares):
         found.totals[:, 0], 5000.0 * np.array(shares), rtol=0.06 if duration else 1e-12, atol=1e-9
     )
     assert found.totals[-1, 0] == pytest.approx(5000.0, rel=1e-12)
-    z, y, x = np.nonzero(found.snapshots[-1].density[0])
+    _z, y, x = np.nonzero(found.snapshots[-1].density[0])
     middle = np.stack([-90.0 + 20 * x, -90.0 + 20 * y])
     assert x.size > 1
     assert (np.hypot(*(middle - np.array([[50.0], [-30.0]]))) <= 25.0).all()
@@ -88,7 +89,8 @@ def test_cells_arrive_around_a_place_and_are_counted():
     assert found.events[:, ENTRIES, INFECTED].tolist() == [0, 7]
     shot = found.snapshots[1]
     new = shot.position[shot.birth >= 60.0]
-    assert len(new) == 7 and (np.hypot(new[:, 0] - 40, new[:, 1] - 40) < 30.0 + 10.0).all()  # they push one another
+    assert len(new) == 7
+    assert (np.hypot(new[:, 0] - 40, new[:, 1] - 40) < 30.0 + 10.0).all()
 
 
 def test_a_checkpoint_keeps_events_snapshots_and_lineage(tmp_path, monkeypatch):

@@ -27,11 +27,15 @@ def test_every_number_can_be_set_and_nothing_else_changes_with_it(name):
 
 def test_numbers_of_the_files_stand_where_the_files_have_them():
     read = {k: s.value for k, s in settables(load_agents("celyvir_tumour")).items()}
-    assert read["virus.diffusion"] == 600 and read["virus.decay"] == 0.00417
+    assert read["virus.diffusion"] == 600
+    assert read["virus.decay"] == 0.00417
     assert read["lysing_tumour.virus_export"] == 33.3333333333
-    assert read["T_cell.migration_speed"] == 6 and read["T_cell.recruitment_half_max"] == 1
-    assert read["tumour.infection_probability"] == 0.05 and read["carrier.clock_mean"] == 3600
-    assert read["rule_1.half_max"] == 99 and read["rule_1.saturation"] == 0.0416667
+    assert read["T_cell.migration_speed"] == 6
+    assert read["T_cell.recruitment_half_max"] == 1
+    assert read["tumour.infection_probability"] == 0.05
+    assert read["carrier.clock_mean"] == 3600
+    assert read["rule_1.half_max"] == 99
+    assert read["rule_1.saturation"] == 0.0416667
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
@@ -47,7 +51,8 @@ def test_what_may_be_negative_may():
 
 def test_units_of_densities_and_amounts():
     seen = face(load_agents("celyvir_tumour"))
-    assert seen.species["virus"].unit == "vp" and seen.parameters["lysing_tumour.virus_export"].unit == "vp/min"
+    assert seen.species["virus"].unit == "vp"
+    assert seen.parameters["lysing_tumour.virus_export"].unit == "vp/min"
     assert seen.species["interferon"].unit == "um^3"
     assert face(load_agents("tumour_growth")).parameters["oxygen.xmin"].unit == "mmHg"
     assert seen.caution == "prior predictive: not evidence of effect"
@@ -103,7 +108,8 @@ def test_half_a_cell_is_refused(count):
 def test_a_window_is_the_middle_in_whole_voxels():
     model = load_agents("celyvir_tumour")
     small = windowed(model, [310.0, 200.0], where="here")
-    assert small.domain.lower[:2] == (-160, -100) and small.domain.upper[:2] == (160, 100)
+    assert small.domain.lower[:2] == (-160, -100)
+    assert small.domain.upper[:2] == (160, 100)
     assert small.domain.shape == (16, 10, 1)
     inside = np.all(np.abs(model.cells.positions[:, :2]) <= [160, 100], axis=1)
     np.testing.assert_array_equal(small.cells.positions, model.cells.positions[inside])
