@@ -261,7 +261,7 @@ BAD_FILES = {
     "outside": (replaced("cells.csv", "-90,-90,0,", "-190,-90,0,"), "cells.csv line 2", "a cell at -190, -90, 0"),
     "overlap": (replaced("cells.csv", "-90,-90,0,cell\n", "-90,-90,0,cell\n-90,-90,0,cell\n"), "cells.csv line 3",
                 "same point"),
-    "substrate": (replaced("small.xml", '<substrate name="virus">', '<substrate name="oxygen">'), "small.xml", "oxygen"),
+    "substrate": (replaced("small.xml", "name=\"virus\"><uptake", "name=\"oxygen\"><uptake"), "small.xml", "oxygen"),
     "negative": (replaced("small.xml", ">0.02</uptake", ">-0.02</uptake"), "small.xml", "-0.02"),
     "no-rules": (lambda folder: (folder / "rules.csv").unlink(), "rules.csv", "no such file"),
 }  # fmt: skip

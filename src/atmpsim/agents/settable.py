@@ -135,6 +135,8 @@ def _of_substrates(model: AgentModel) -> Iterator[Settable]:
                        meaning=f"diffusion coefficient of {s.name}")  # fmt: skip
         yield Settable(id=f"{name}.decay", unit="1/min", value=s.decay, path=(*path, "decay"),
                        meaning=f"decay of {s.name}")  # fmt: skip
+        yield Settable(id=f"{name}.initial", unit=density_unit(s), value=s.initial, path=(*path, "initial"),
+                       least=-math.inf, meaning=f"{s.name} everywhere at the start")  # fmt: skip
         for k, (face, value) in enumerate(zip(FACES, s.boundary, strict=True)):
             if value is not None:
                 yield Settable(id=f"{name}.{face}", unit=density_unit(s), value=value, path=(*path, "boundary", k),

@@ -36,7 +36,7 @@ def label_fields(table: RunTable, fields: Mapping[str, NDArray[np.float32]]) -> 
     arrays = {}
     for name, values in fields.items():
         substrate = described[name]
-        said = {"units": density_unit(substrate), "long_name": f"density of {substrate.name}"}
+        said = {"units": density_unit(substrate), "long_name": substrate.name}
         arrays[name] = (dims, values, said)
     return xr.Dataset(arrays, coords={**_snapshots(table), **_middles(model)})
 
