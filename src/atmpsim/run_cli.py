@@ -198,10 +198,10 @@ def summary(result: Result, as_json: Json = False) -> None:
 
 def convert(
     result: Result,
-    out: Annotated[Path, typer.Argument(help="NAME.nc, NAME.parquet or NAME.csv.")],
+    out: Annotated[Path, typer.Argument(help="NAME.nc, .parquet or .csv; of cells also .h5ad (AnnData).")],
     group: Annotated[str, typer.Option(help="Group of the tables that Parquet and CSV hold.")] = "trajectories",
 ) -> None:
-    """Write a result as NetCDF, Parquet or CSV."""
+    """Write a result as NetCDF, Parquet, CSV or AnnData."""
     from atmpsim.results.convert import convert as convert_result
 
     convert_result(result, out, group=group)

@@ -201,6 +201,23 @@ def test_lineage_and_cells_become_tables(made, folder, command):
     assert set(found["arm"]) == {"treated", "untreated"}
 
 
+def test_cells_become_anndata(made, folder, command, complaint):
+    import h5py
+
+    stored = str(made / "small.zarr")
+    assert command("convert", stored, "cells.h5ad", "--group", "cells").code == 0
+    cells = open_results(stored)["cells"].to_dataset()
+    with h5py.File("cells.h5ad") as file:
+        assert file.attrs["encoding-type"] == "anndata"
+        np.testing.assert_array_equal(file["obsm/spatial"][:, 0], cells["x"].values)
+        names = file["var/_index"].asstr()[:].tolist()
+        np.testing.assert_array_equal(file["X"][:, names.index("volume")], cells["volume"].values)
+        kinds = file["obs/type/categories"].asstr()[:][file["obs/type/codes"][:]]
+        assert set(kinds) <= {"cell", "infected_cell"}
+        assert file["obs/time"].shape == (cells.sizes["cell"],)
+    assert complaint("convert", stored, "lineage.h5ad", "--group", "lineage").expected == "the group cells"
+
+
 def test_a_sweep_and_its_status(folder, command):
     code, _, err = command("sweep", "small.toml", "--over", "parameters.virus.diffusion=30 um^2/min, 300 um^2/min",
                            "--set", "population.replicates=1", "-o", "s.zarr", "--no-plot", "--quiet")  # fmt: skip

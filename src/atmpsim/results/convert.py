@@ -10,15 +10,17 @@ import numpy as np
 import xarray as xr
 
 from atmpsim.errors import ResultError, did_you_mean, one_of
+from atmpsim.results.anndata_file import write_anndata
 from atmpsim.results.store import open_results, write
 
-_TABLES = (".parquet", ".csv")
+_ANNDATA = ".h5ad"
+_TABLES = (".parquet", ".csv", _ANNDATA)
 _NETCDF = (".nc", ".nc4", ".netcdf", ".h5")
 _MOST_ROWS = 200_000_000
 
 
 def convert(path: str | os.PathLike[str], out: str | os.PathLike[str], *, group: str = "trajectories") -> None:
-    """Write a stored result as `out`: `.nc`, `.zarr`, or a table `.parquet` or `.csv` of one group.
+    """Write a stored result as `out`: `.nc`, `.zarr`, or a table `.parquet` or `.csv` of one group; cells also `.h5ad`.
 
     A table has one row for each run and time (or each run, or each dose), with the units in the head of its columns.
     Tables of cells say of each which run it belongs to: its arm, replicate and place in the sweep.
@@ -43,7 +45,12 @@ def convert(path: str | os.PathLike[str], out: str | os.PathLike[str], *, group:
         raise ResultError(where=f"result '{path}'", found=f"no group '{group}'", expected=one_of(tree.children),
                           remedy=did_you_mean(group, tree.children))  # fmt: skip
     dataset = tree[group].to_dataset()
-    _write_table(_frame(_of_cells(tree, dataset) if "cell" in dataset.dims else dataset, where), target)
+    if "cell" in dataset.dims:
+        dataset = _of_cells(tree, dataset)
+    if target.suffix == _ANNDATA:
+        write_anndata(dataset, target)
+    else:
+        _write_table(_frame(dataset, where), target)
 
 
 def _of_cells(tree: xr.DataTree, dataset: xr.Dataset) -> xr.Dataset:
