@@ -28,6 +28,7 @@ from atmpsim.kernels.agents.sources import Tenants
 from atmpsim.kernels.agents.therapy import therapy_step
 
 FIELD_STEP = 1.0  # min, of an implicit step: fields follow cells, whose rates change every phenotype step
+NOTHING = 1e-100  # of a density, in any unit
 FIRST_SKIN = 2.0  # um
 SKINS = (0.8, 8.0)
 ROOM_FOR_NEIGHBOURS = 24
@@ -175,6 +176,9 @@ class World:
         if self.step == 0:
             edges = not w.quirks.flat_edges
             crew.run(measure_slopes, w.fields.density, w.box.nx, w.box, w.fields.wanted, w.fields.slopes, edges)
+        self._check_fields()
+        if self.stop:
+            return
         fields = self._density, w.fields.slopes
         crew.run(
             live_on, w.cells, self.count, w.types, w.layout, w.quirks, self.rules, fields, w.box, self.time, self.seed,
@@ -201,6 +205,16 @@ class World:
         crew.run(reorder, w.cells, self.count, order, place, *spare)
         crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
         self._settle(crew)
+
+    def _check_fields(self) -> None:
+        """Stop where a density is not finite; take one that has decayed to nothing for 0, for solvers square it."""
+        density = self.w.fields.density
+        for s, substrate in enumerate(self.model.substrates):
+            low, high = float(density[s].min()), float(density[s].max())
+            if not (np.isfinite(low) and np.isfinite(high)):
+                self.stop = f"at {self.time:g} min the density of {substrate.name} is not finite"
+            elif 0.0 < max(high, -low) < NOTHING:
+                density[s] = 0.0
 
     def _therapy(self) -> None:
         """Let viruses act in cells, and cells come in."""

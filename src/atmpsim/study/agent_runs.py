@@ -130,8 +130,8 @@ def _one(table: RunTable, group: Group, k: int, threads: int, saving: Saving | N
         checkpoint.unlink(missing_ok=True)
     message = ""
     if found.stop:
-        message = (f"{run_label(table, number)}: found that {found.stop}, expected a population that fits. Give "
-                   "agents.max_cells or more memory; what came before is kept.")  # fmt: skip
+        message = (f"{run_label(table, number)}: found that {found.stop}, expected a run to the end. Change what drives "
+                   "it there, or agents.max_cells; what came before is kept.")  # fmt: skip
     return _Run(
         curves=_curves(table, found), fields=_fields(table, found, shots.size), tables=_tables(table, found),
         status=Status.STOPPED if found.stop else Status.OK, steps=found.steps, message=message,

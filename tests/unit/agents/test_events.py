@@ -129,3 +129,14 @@ def test_checkpoints_keep_their_distance_on_the_clock(tmp_path, monkeypatch):
 def test_a_snapshot_between_samples_is_refused():
     with pytest.raises(engine.ModelError, match="snapshots: found 30 min, expected one of the sample times"):
         simulate_agents(plaque(), times=np.array([0.0, 60.0]), snapshots=np.array([30.0]))
+
+
+def test_a_field_without_sources_decays_to_nothing():
+    """Squares of densities below 1e-162 are 0, which the solver would divide by."""
+    model = windowed(load_agents("celyvir_tumour"), [100.0, 100.0], where="here")
+    model = with_values(with_extension(model, arrivals=(), recruitments=()),
+                        {"interferon.initial": 1.0, "interferon.decay": 1000.0}, where="")  # fmt: skip
+    found = simulate_agents(model, times=np.arange(0.0, 301.0, 60.0), seed=1)
+    assert found.stop == ""
+    assert found.totals[0, 1] > 0
+    assert (found.totals[1:, 1] == 0).all()
