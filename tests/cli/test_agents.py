@@ -357,21 +357,26 @@ def test_a_population_that_explodes_stops_and_keeps_what_was_there(folder, comma
     assert np.isnan(tree["fields"]["virus"].values[..., 1, :, :, :]).all()
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(folder, command):
-    longer = ["--set", "time.end=24 h", "--set", "time.every=12 h", "--set", 'agents.snapshots=["12 h"]', "--set",
-              "population.replicates=1", "--no-plot", "--checkpoint-every", "0"]  # fmt: skip
-    assert command("run", "small.toml", *longer, "-o", "whole.zarr").code == 0
-    child = subprocess.Popen([sys.executable, "-m", "atmpsim", "run", "small.toml", *longer, "-o", "killed.zarr"],
-                             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
-    checkpoint = folder / "killed.zarr.partial.checkpoints"
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_stopped_run_goes_on_from_its_checkpoint(folder, command, how):
+    interrupted = how is signal.SIGINT  # then the state is saved, however rarely it is otherwise
+    longer = ["--set", "time.end=12 h", "--set", "time.every=6 h", "--set", 'agents.snapshots=["6 h"]', "--set",
+              "population.replicates=1", "--no-plot", "--checkpoint-every", "1e6" if interrupted else "0"]  # fmt: skip
+    where = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-m", "atmpsim", "run", "small.toml", *longer, "-o", "stopped.zarr"]
+    child = subprocess.Popen(line, stderr=subprocess.PIPE, env=where)
+    folder = folder / "stopped.zarr.partial.checkpoints"
     deadline = time.monotonic() + 120
-    while not list(checkpoint.glob("*.npz")) and child.poll() is None and time.monotonic() < deadline:
+    while not (folder.exists() if interrupted else list(folder.glob("*.npz"))) and time.monotonic() < deadline:
+        assert child.poll() is None
         time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert list(checkpoint.glob("*.npz")), "it was over before it could be killed"
-    assert "unfinished" in command("status", "killed.zarr").out
-    assert command("run", "small.toml", *longer, "-o", "killed.zarr", "--resume").code == 0
-    one, other = (open_results(name)["provenance"].attrs["digest"] for name in ("killed.zarr", "whole.zarr"))
+    child.send_signal(how)
+    said = child.communicate()[1].decode()
+    assert list(folder.glob("*.npz")), said
+    assert child.returncode == (130 if interrupted else -signal.SIGKILL)
+    assert "unfinished" in command("status", "stopped.zarr").out
+    assert command("run", "small.toml", *longer, "-o", "stopped.zarr", "--resume").code == 0
+    assert not folder.exists()
+    assert command("run", "small.toml", *longer, "-o", "whole.zarr").code == 0
+    one, other = (open_results(name)["provenance"].attrs["digest"] for name in ("stopped.zarr", "whole.zarr"))
     assert one == other
-    assert not checkpoint.exists()

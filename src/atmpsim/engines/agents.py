@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 
@@ -16,12 +16,16 @@ from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import SCHEMES
 from atmpsim.engines.agents_record import AgentRun, Record, Snapshot
 from atmpsim.engines.agents_world import World
-from atmpsim.errors import ModelError, one_of
+from atmpsim.errors import AtmpsimError, ModelError, one_of
 
-__all__ = ["AgentRun", "Snapshot", "simulate_agents"]
+__all__ = ["AgentRun", "Halted", "Snapshot", "simulate_agents"]
 
 CELLS_PER_THREAD = 2000  # at the start; with fewer, threads wait for one another longer than they work
 MEMORY_SHARE = 0.5  # of the machine's, beyond which a growing population stops the run
+
+
+class Halted(AtmpsimError):
+    """A run ended because it was told to."""
 
 
 def simulate_agents(
@@ -38,6 +42,7 @@ def simulate_agents(
     checkpoint: Path | None = None,
     checkpoint_every: float = 360.0,
     checkpoint_pause: float = 0.0,
+    halt: Callable[[], bool] | None = None,
 ) -> AgentRun:
     """Return what becomes of an agent model.
 
@@ -64,11 +69,15 @@ def simulate_agents(
         the run goes on from it. Neither changes the result.
     checkpoint_pause
         The least seconds (of the clock on the wall) between two writings of it.
+    halt
+        Asked at every phenotype step: where it is true the run writes its checkpoint, if it has one, and ends.
 
     Raises
     ------
     ModelError
         If times, seed, steps or the checkpoint do not fit.
+    Halted
+        If `halt` said so.
     """
     if fields not in SCHEMES:
         raise ModelError(where="fields", found=f"'{fields}'", expected=one_of(SCHEMES))
@@ -89,13 +98,13 @@ def simulate_agents(
             read_checkpoint(checkpoint, world, record)
         world.prepare(crew)
         save_every = _save_every(world, checkpoint_every) if checkpoint is not None else 0
-        _go(world, record, stops, crew, checkpoint, save_every, checkpoint_pause)
+        _go(world, record, stops, crew, checkpoint, save_every, checkpoint_pause, halt)
     return record.finish(world)
 
 
 def _go(
     world: World, record: Record, stops: NDArray[np.int64], crew: Crew, checkpoint: Path | None, save_every: int,
-    pause: float,
+    pause: float, halt: Callable[[], bool] | None,
 ) -> None:  # fmt: skip
     """Advance from sample to sample, never beyond a phenotype step at once, and save on the way."""
     every, saved = world.phenotype_every, monotonic()
@@ -105,6 +114,10 @@ def _go(
         if record.done == stops.size:
             return
         world.forward(crew, min(int(stops[record.done]), (world.step // every + 1) * every))
+        if halt is not None and world.step % every == 0 and halt():
+            if checkpoint is not None and not world.stop:
+                write_checkpoint(checkpoint, world, record)
+            raise Halted
         due = checkpoint is not None and world.step % save_every == 0 and monotonic() - saved >= pause
         if due and checkpoint is not None and not world.stop:
             write_checkpoint(checkpoint, world, record)

@@ -123,6 +123,7 @@ def _one(table: RunTable, group: Group, k: int, threads: int, saving: Saving | N
             field_steps=field_steps(table.scenario, model, where=where), snapshots=shots * minutes,
             lineage=options.lineage, max_cells=options.max_cells, checkpoint=checkpoint,
             checkpoint_every=model.steps.phenotype, checkpoint_pause=0.0 if saving is None else saving.pause,
+            halt=None if saving is None else saving.halt,
         )  # fmt: skip
     except InputError as error:
         return _failed(table, shots.size, f"{run_label(table, number)}: {error}")
@@ -130,8 +131,8 @@ def _one(table: RunTable, group: Group, k: int, threads: int, saving: Saving | N
         checkpoint.unlink(missing_ok=True)
     message = ""
     if found.stop:
-        message = (f"{run_label(table, number)}: found that {found.stop}, expected a run to the end. Change what drives "
-                   "it there, or agents.max_cells; what came before is kept.")  # fmt: skip
+        message = (f"{run_label(table, number)}: found that {found.stop}, expected a run to the end. Change what "
+                   "drives it there, or agents.max_cells; what came before is kept.")  # fmt: skip
     return _Run(
         curves=_curves(table, found), fields=_fields(table, found, shots.size), tables=_tables(table, found),
         status=Status.STOPPED if found.stop else Status.OK, steps=found.steps, message=message,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,11 @@ class Solved:
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """Where runs that take long save their state, and the least seconds between two times."""
+    """Where runs that take long save their state, the least seconds between two times, and whether they are to end."""
 
     folder: Path
     pause: float = 60.0
+    halt: Callable[[], bool] | None = None
 
 
 def stacked(tables: Sequence[Mapping[str, Columns]]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class _Bench:
     table: RunTable
     labels: Labels
     stream: Stream
+    halt: threading.Event = field(default_factory=threading.Event)
 
 
 _LOCK = threading.Lock()
@@ -66,7 +68,7 @@ def do_chunk(spec: Spec, index: int) -> Done:
     bench = _bench(spec)
     started = time.perf_counter()
     begin, end = bench.stream.span(index)
-    saving = saving_at(spec) if bench.table.agents is not None else None
+    saving = saving_at(spec, bench.halt.is_set) if bench.table.agents is not None else None
     computed = compute(bench.table, bench.labels, begin, end, threads=spec.threads, saving=saving)
     try:
         with quiet():
@@ -80,13 +82,13 @@ def do_chunk(spec: Spec, index: int) -> Done:
     return Done(index=index, runs=computed.size, failed=failed(computed), seconds=seconds)
 
 
-def saving_at(spec: Spec) -> Saving | None:
+def saving_at(spec: Spec, halt: Callable[[], bool]) -> Saving | None:
     """Return where runs save their state: beside their store, if that is a folder."""
     if "://" in spec.address:
         return None
     folder = Path(f"{spec.address}.checkpoints")
     folder.mkdir(exist_ok=True)
-    return Saving(folder=folder, pause=spec.pause)
+    return Saving(folder=folder, pause=spec.pause, halt=halt)
 
 
 def unwritable(address: str, error: OSError) -> ResultError:
@@ -101,6 +103,12 @@ def unwritable(address: str, error: OSError) -> ResultError:
 def keep(spec: Spec, table: RunTable, labels: Labels, stream: Stream) -> None:
     """Keep what this process has built already, for its own tasks."""
     _BENCHES[spec] = _Bench(table=table, labels=labels, stream=stream)
+
+
+def halt(spec: Spec) -> None:
+    """Tell the tasks of this process that take long to save their state and end."""
+    if spec in _BENCHES:
+        _BENCHES[spec].halt.set()
 
 
 def forget(spec: Spec) -> None:
