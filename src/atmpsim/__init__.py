@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atmpsim.errors import AtmpsimError, InputError
-    from atmpsim.model.library import load_model
     from atmpsim.plots.figures import plot_results as plot
     from atmpsim.plots.trials import plot_trial
     from atmpsim.results.store import open_results
     from atmpsim.scenario.dosing import Dose
     from atmpsim.scenario.reader import load_inputs as load_scenario
+    from atmpsim.study.models import load_model
     from atmpsim.study.run import run
     from atmpsim.study.simulate import simulate
     from atmpsim.study.trial import run_trial
@@ -29,7 +29,7 @@ _HOMES = {
     "AtmpsimError": ("atmpsim.errors", "AtmpsimError"),
     "Dose": ("atmpsim.scenario.dosing", "Dose"),
     "InputError": ("atmpsim.errors", "InputError"),
-    "load_model": ("atmpsim.model.library", "load_model"),
+    "load_model": ("atmpsim.study.models", "load_model"),
     "load_scenario": ("atmpsim.scenario.reader", "load_inputs"),
     "open_results": ("atmpsim.results.store", "open_results"),
     "plot": ("atmpsim.plots.figures", "plot_results"),

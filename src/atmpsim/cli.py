@@ -126,6 +126,7 @@ def _options(
 @app.command()
 def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> None:
     """Check a scenario and all it refers to, without running."""
+    from atmpsim.agents.differences import warnings
     from atmpsim.scenario.reader import load_inputs
     from atmpsim.scenario.table import expand_runs
 
@@ -136,9 +137,11 @@ def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> No
 
         pool_of(inputs)
     doses = sum(len(r.schedule.log) for r in table.runs)
+    differences = list(warnings(table.agents)) if table.agents is not None else []
     facts = {
         "scenario": scenario, "model": table.model.id, "runs": table.size, "doses": doses,
         "samples": int(table.times.size), "outputs": list(table.keep), "notes": list(table.notes),
+        "differences_from_physicell": differences,
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -148,6 +151,10 @@ def validate(scenario: Scenario, set_: Sets = None, as_json: Json = False) -> No
     typer.echo(f"{scenario} is valid: model {table.model.id}, {said}.")
     for note in table.notes:
         typer.echo(f"  {note}")
+    if differences:
+        typer.echo("Where PhysiCell 1.14 would do otherwise:")
+    for difference in differences:
+        typer.echo(f"  {difference}")
 
 
 @app.command()
@@ -165,13 +172,14 @@ def new(
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """List the shipped models."""
-    from atmpsim.model.library import load_model
-    from atmpsim.resources import shipped_models
+    from atmpsim.resources import shipped_agent_models, shipped_models
+    from atmpsim.study.models import quantities_of
 
     rows = []
-    for name in shipped_models():
-        model = load_model(name)
-        rows.append({"model": name, "title": model.name or _heading(model), "species": len(model.species),
+    for name in (*shipped_models(), *shipped_agent_models()):
+        model = quantities_of(name)
+        rows.append({"model": name, "engine": "ode" if name in shipped_models() else "agents",
+                     "title": model.name or _heading(model), "species": len(model.species),
                      "parameters": len(model.parameters), "time": model.time_unit})  # fmt: skip
     print_rows(rows, title="Shipped models", as_json=as_json)
 
@@ -182,18 +190,22 @@ def models_show(
     as_json: Json = False,
 ) -> None:
     """Show a model's quantities with unit and source."""
-    from atmpsim.model.library import load_model
+    from atmpsim.study.models import quantities_of
 
-    model = load_model(name)
+    model = quantities_of(name)
+    shown = [q for q in model.parameters.values() if as_json or not model.stock or q.id not in model.stock]
     rows = [
         {
             "id": q.id, "kind": q.kind, "value": "" if q.value is None else f"{q.value:g}", "unit": q.unit,
             "meaning": q.name, "distribution": q.distribution, "evidence": q.evidence.tag,
             "source": q.evidence.source or q.evidence.text,
         }
-        for q in (*model.parameters.values(), *model.species.values())
+        for q in (*shown, *model.species.values())
     ]  # fmt: skip
     print_rows(rows, title=f"{model.id}: {model.name or _heading(model)}", as_json=as_json)
+    if len(shown) < len(model.parameters):
+        typer.echo(f"{len(model.parameters) - len(shown)} more numbers have PhysiCell's stock value or are 0; "
+                   "--json lists them all.")  # fmt: skip
     if model.caution and not as_json:
         typer.echo(f"CAUTION: {model.caution}")
 
@@ -237,7 +249,9 @@ def scenarios(as_json: Json = False) -> None:
 @app.command()
 def plot(
     result: Annotated[Path, typer.Argument(help="A stored result.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf; with --cells also .gif or .mp4.")
+    ] = None,
     variables: Annotated[str | None, typer.Option(help="Which outputs, with commas between.")] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Every run as a line, however many.")] = False,
     heat_map: Annotated[
@@ -246,14 +260,25 @@ def plot(
     tornado: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Bars of a sweep of one axis at a time.")
     ] = None,
+    cells: Annotated[bool, typer.Option("--cells", help="The cells of an agent model at its snapshots.")] = False,
+    field: Annotated[str | None, typer.Option(help="With --cells: the substrate below them; '' for none.")] = None,
+    at: Annotated[str | None, typer.Option(help="With --cells: times, with commas between.")] = None,
+    runs: Annotated[str | None, typer.Option(help="With --cells: numbers of runs, with commas between.")] = None,
+    depth: Annotated[
+        str | None, typer.Option(help="With --cells in 3-D: height of a slice in um, or 'projection'.")
+    ] = None,
 ) -> None:
     """Draw a figure of a stored result."""
     from atmpsim.plots.figures import plot_results, save_figure
     from atmpsim.plots.maps import plot_map, plot_tornado
     from atmpsim.results.store import open_results
 
-    target = out if out is not None else result.with_suffix(".png")
+    target = out if out is not None else result.with_suffix(".cells.png" if cells else ".png")
     tree = open_results(result)
+    if cells:
+        run_cli.draw_cells(tree, target, field=field, at=at, runs=runs, depth=depth)
+        typer.echo(f"{'Film' if target.suffix in ('.gif', '.mp4') else 'Figure'}: {target}")
+        return
     if "visits" in tree.children and variables is None:
         from atmpsim.plots.trials import plot_trial
 

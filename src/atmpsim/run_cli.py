@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atmpsim.errors import AtmpsimError
+from atmpsim.errors import AtmpsimError, ResultError
 from atmpsim.plots.process import Drawing, drawing_process
 from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
 
@@ -36,6 +37,9 @@ Cluster = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Finish what an earlier run of the same input left.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Run again, in place, the chunks with failed runs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print runs, time and bytes; run nothing but a probe.")]
+CheckpointEvery = Annotated[
+    float, typer.Option(min=0.0, metavar="SECONDS", help="Agents: least time between two checkpoints of a run.")
+]
 Result = Annotated[Path, typer.Argument(help="A stored result.")]
 
 
@@ -44,16 +48,16 @@ class Stopped(AtmpsimError):
 
 
 def run(
-    scenario: Scenario, out: Out = None, set_: Sets = None, seed: Seed = 0, keep: Keep = None,
+    scenario: Scenario, out: Out = None, set_: Sets = None, seed: Seed = None, keep: Keep = None,
     overwrite: Overwrite = False, workers: Workers = None, cluster: Cluster = None, resume: Resume = False,
     retry_failed: Retry = False, dry_run: DryRun = False, plot: Plot = True, as_json: Json = False,
-    quiet: Quiet = False, verbose: Verbose = False,
+    quiet: Quiet = False, verbose: Verbose = False, checkpoint_every: CheckpointEvery = 60.0,
 ) -> int:  # fmt: skip
     """Run a scenario: store, draw and summarise the result."""
     return _run(
         scenario, overrides(set_, keep), seed, out=out, overwrite=overwrite, workers=workers, cluster=cluster,
         resume=resume, retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json, quiet=quiet,
-        verbose=verbose,
+        verbose=verbose, checkpoint_pause=checkpoint_every,
     )  # fmt: skip
 
 
@@ -66,10 +70,10 @@ def sweep(
         str | None, typer.Option(help="grid, zip, latin_hypercube, sobol or one_at_a_time.")
     ] = None,
     count: Annotated[int | None, typer.Option(help="Points of a sampled design.")] = None,
-    out: Out = None, set_: Sets = None, seed: Seed = 0, keep: Keep = None,
+    out: Out = None, set_: Sets = None, seed: Seed = None, keep: Keep = None,
     overwrite: Overwrite = False, workers: Workers = None, cluster: Cluster = None, resume: Resume = False,
     retry_failed: Retry = False, dry_run: DryRun = False, plot: Plot = True, as_json: Json = False,
-    quiet: Quiet = False, verbose: Verbose = False,
+    quiet: Quiet = False, verbose: Verbose = False, checkpoint_every: CheckpointEvery = 60.0,
 ) -> int:  # fmt: skip
     """Run a scenario with axes of swept values added."""
     from atmpsim.scenario.overrides import parse_axis
@@ -80,12 +84,19 @@ def sweep(
     return _run(
         scenario, {**overrides(set_, keep), **added}, seed, out=out, overwrite=overwrite, workers=workers,
         cluster=cluster, resume=resume, retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json,
-        quiet=quiet, verbose=verbose,
+        quiet=quiet, verbose=verbose, checkpoint_pause=checkpoint_every,
     )  # fmt: skip
 
 
 def _run(
-    scenario: str, changes: Mapping[str, Any], seed: int, *, out: Path | None, dry_run: bool, plot: bool, **how: Any
+    scenario: str,
+    changes: Mapping[str, Any],
+    seed: int | None,
+    *,
+    out: Path | None,
+    dry_run: bool,
+    plot: bool,
+    **how: Any,
 ) -> int:
     if dry_run:
         return _estimate(_load(scenario, changes, seed), how["workers"], as_json=how["as_json"])
@@ -94,7 +105,7 @@ def _run(
         return _run_and_report(inputs, out if out is not None else Path(f"{inputs.name}.zarr"), drawing, **how)
 
 
-def _load(scenario: str, changes: Mapping[str, Any], seed: int) -> Inputs:
+def _load(scenario: str, changes: Mapping[str, Any], seed: int | None) -> Inputs:
     from atmpsim.scenario.reader import load_inputs
 
     return load_inputs(scenario, overrides=changes, seed=seed)
@@ -123,6 +134,11 @@ def _run_and_report(
         typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=False))
     elif not quiet:
         typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
+    if figure is not None and "cells" in tree.children and tree["cells"].sizes["cell"]:
+        picture = target.with_suffix(".cells.png")
+        draw_cells(tree, picture)
+        if not (as_json or quiet):
+            typer.echo(f"Cells: {picture}")
     return _failures(tree)
 
 
@@ -185,26 +201,58 @@ def summary(result: Result, as_json: Json = False) -> None:
 
 def convert(
     result: Result,
-    out: Annotated[Path, typer.Argument(help="NAME.nc, NAME.parquet or NAME.csv.")],
+    out: Annotated[Path, typer.Argument(help="NAME.nc, .parquet or .csv; of cells also .h5ad (AnnData).")],
     group: Annotated[str, typer.Option(help="Group of the tables that Parquet and CSV hold.")] = "trajectories",
 ) -> None:
-    """Write a result as NetCDF, Parquet or CSV."""
+    """Write a result as NetCDF, Parquet, CSV or AnnData."""
     from atmpsim.results.convert import convert as convert_result
 
     convert_result(result, out, group=group)
     typer.echo(f"Wrote {out}")
 
 
+def draw_cells(
+    tree: xr.DataTree, path: Path, *, field: str | None = None, at: str | None = None, runs: str | None = None,
+    depth: str | None = None,
+) -> None:  # fmt: skip
+    """Draw the cells of a result into a figure or a film."""
+    from atmpsim.plots.animation import FILMS, save_film
+    from atmpsim.plots.figures import save_figure
+    from atmpsim.plots.tissue import PROJECTION, plot_tissue
+
+    how: dict[str, Any] = {
+        "field": field, "at": None if at is None else _numbers(at, "--at"),
+        "runs": None if runs is None else [int(n) for n in _numbers(runs, "--runs")],
+        "depth": depth if depth in (None, PROJECTION) else _numbers(depth, "--depth")[0],
+    }  # fmt: skip
+    if path.suffix.lower() in FILMS:
+        save_film(tree, path, **how)
+    else:
+        save_figure(plot_tissue(tree, **how), path)
+
+
+def _numbers(text: str, where: str) -> list[float]:
+    try:
+        return [float(word.strip().partition(" ")[0]) for word in text.split(",")]
+    except ValueError:
+        raise ResultError(where=where, found=f"'{text}'", expected="numbers with commas between, in the result's unit",
+                          remedy='For example "0, 7".') from None  # fmt: skip
+
+
 def _labels(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
     """Return the label of each run, and of each metric its name, array and one value per run.
 
-    A run's label is its arm, with the subject where there are several.
+    A run's label is its arm, with subject and replicate where there are several.
     """
     data = tree["summary"].to_dataset()
-    runs = [(arm, subject) for arm in data["arm"].values for subject in data["subject"].values]
-    alone = data.sizes["subject"] == 1
-    labels = [str(arm) if alone else f"{arm} / {subject}" for arm, subject in runs]
-    return labels, [(str(name), v, v.values.ravel().tolist()) for name, v in data.data_vars.items()]
+    several = [name for name in ("subject", "replicate") if data.sizes[name] > 1]
+    places = itertools.product(*(data[name].values for name in ("arm", "subject", "replicate")))
+    labels = [" / ".join(str(v) for n, v in zip(("arm", "subject", "replicate"), place, strict=True)
+                         if n == "arm" or n in several) for place in places]  # fmt: skip
+    return labels, [
+        (str(name), v, v.transpose("arm", "subject", "replicate").values.ravel().tolist())
+        for name, v in data.data_vars.items()
+    ]
 
 
 def _listed_runs(tree: xr.DataTree) -> bool:

@@ -19,7 +19,9 @@ Sets = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Root seed of random numbers.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**63 - 1, help="Root seed of random numbers; 0, or that of a settings file.")
+]
 
 _LINES = 20
 """Log lines of a whole run where standard error is no terminal: one every 5 %."""

@@ -21,7 +21,7 @@ Null = Annotated[bool, typer.Option("--null", help="No arm has any effect, as [t
 def trial(
     scenario: Annotated[str, typer.Argument(help="A scenario with [trial], or a stored trial to analyse again.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Result: NAME.zarr or NAME.nc.")] = None,
-    set_: Sets = None, seed: Seed = 0, replicates: Replicates = None, null: Null = False,
+    set_: Sets = None, seed: Seed = None, replicates: Replicates = None, null: Null = False,
     overwrite: Annotated[bool, typer.Option(help="Replace a result of other input.")] = False,
     plot: Annotated[bool, typer.Option(help="Write a figure beside the result.")] = True,
     as_json: Json = False, quiet: Quiet = False,
@@ -37,7 +37,7 @@ def trial(
     name = Path(scenario).stem
     stem = name if name.endswith("-trial") else f"{name}-trial"
     target = out if out is not None else Path(f"{stem}{'-null' if null else ''}.zarr")
-    tree = run_trial(scenario, out=target, overrides=changed, seed=seed, null=null, overwrite=overwrite)
+    tree = run_trial(scenario, out=target, overrides=changed, seed=seed or 0, null=null, overwrite=overwrite)
     figure = target.with_suffix(".png") if plot else None
     if figure is not None:
         from atmpsim.plots.figures import save_figure
@@ -171,12 +171,12 @@ def escalate(
     target: Annotated[float, typer.Option(help="Toxicity that BOIN aims at.")] = 0.30,
     cohorts: Annotated[int, typer.Option(min=1, help="Cohorts of three patients in BOIN.")] = 10,
     trials: Annotated[int, typer.Option(min=1, max=1_000_000, help="Simulated trials.")] = 10_000,
-    seed: Seed = 0, as_json: Json = False,
+    seed: Seed = None, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Find a dose by 3+3 or BOIN."""
     from atmpsim.study.escalate import escalate as study
 
-    found = study(source, design=design, target=target, cohorts=cohorts, trials=trials, seed=seed)
+    found = study(source, design=design, target=target, cohorts=cohorts, trials=trials, seed=seed or 0)
     if as_json:
         typer.echo(json.dumps(found.facts(), indent=2))
         return OK

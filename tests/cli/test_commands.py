@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atmpsim.resources import shipped_models, shipped_scenarios
+from atmpsim.resources import shipped_agent_models, shipped_models, shipped_scenarios
 from atmpsim.results.digest import digest
 from atmpsim.results.store import open_results
 
@@ -140,7 +140,7 @@ def test_new_copies_a_shipped_scenario(folder, command):
 
 def test_lists(command):
     models = json.loads(command("models", "list", "--json").out)
-    assert [model["model"] for model in models] == list(shipped_models())
+    assert [model["model"] for model in models] == [*shipped_models(), *shipped_agent_models()]
     assert all(model["title"] and model["parameters"] for model in models)
     scenarios = json.loads(command("scenarios", "--json").out)
     assert [scenario["scenario"] for scenario in scenarios] == list(shipped_scenarios())

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.agents.behaviours import MAY_BE_NEGATIVE, behaviour_ids
-from atmpsim.agents.rule_file import Grammar, companion
+from atmpsim.agents.rule_file import Grammar, read_companion
 from atmpsim.agents.spec import Domain, InitialCells
 from atmpsim.agents.tree import Node
 from atmpsim.errors import ModelError, did_you_mean, one_of
-from atmpsim.model.border import read_text
 
 MAX_CELLS = 2_000_000
 
@@ -34,7 +33,7 @@ def no_cells(random_per_type: int) -> InitialCells:
 
 
 def read_cells(
-    root: Node, folder: Path, grammar: Grammar, domain: Domain, texts: dict[str, str], *,
+    root: Node, folder: Path | None, grammar: Grammar, domain: Domain, texts: dict[str, str], *,
     random_per_type: int, exact: bool, notes: list[str],
 ) -> InitialCells:  # fmt: skip
     """Return the first cells; the file's text goes to `texts`.
@@ -50,10 +49,9 @@ def read_cells(
         return no_cells(random_per_type)
     if node.attributes.get("type", "csv").lower() != "csv":
         raise node.refuse(f"type='{node.attributes['type']}'", "type='csv'")
-    path = companion(node, folder)
-    text = texts[path.name] = read_text(path)
-    cells = _read_table(text, path.name, grammar, random_per_type, exact=exact, notes=notes)
-    _check_places(cells, domain, text, path.name, exact=exact, notes=notes)
+    name = read_companion(node, folder, texts)
+    cells = _read_table(texts[name], name, grammar, random_per_type, exact=exact, notes=notes)
+    _check_places(cells, domain, texts[name], name, exact=exact, notes=notes)
     return cells
 
 

@@ -84,7 +84,7 @@ class Arrival:
     beside a random live cell of type `source`, touching it, in a random direction; with `source` −1, or while no such
     cell lives, at a uniform random point of the domain. `age` (min) is how far its clock has run: with a clock of k
     stages of mean m it starts in stage Poisson(age·k/m), conditioned on fewer than k; with a fixed clock that much is
-    already past.
+    already past. With a `place` (µm) cells appear at uniform random points of the ball of `radius` around it instead.
     """
 
     cell_type: int
@@ -94,6 +94,23 @@ class Arrival:
     source: int = -1
     age: float = 0.0
     exact: bool = False
+    place: tuple[float, float, float] | None = None
+    radius: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injection:
+    """An amount of a substrate that goes into the tissue at each of `times` (min), evenly over `duration` (0: at once).
+
+    It is spread evenly over the voxels whose centres lie within `radius` (µm) of `place`, at least the nearest one.
+    """
+
+    substrate: int
+    times: tuple[float, ...]
+    amount: float
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    radius: float = 0.0
+    duration: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +142,7 @@ class Extension:
     bursts: tuple[Burst, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     recruitments: tuple[Recruitment, ...] = ()
+    injections: tuple[Injection, ...] = ()
 
     @property
     def empty(self) -> bool:

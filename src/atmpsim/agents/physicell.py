@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from atmpsim.agents.behaviours import behaviours_of
@@ -60,8 +61,19 @@ def load_agents(path: str | os.PathLike[str], *, compatibility: str = "") -> Age
     return read_agents(read_text(file), file, compatibility=compatibility)
 
 
-def read_agents(text: str, file: Path, *, compatibility: str = "") -> AgentModel:
-    """Return the agent model of a settings text; `file` says where its rules and cells are looked for."""
+def read_agents(
+    text: str, file: Path, *, compatibility: str = "", companions: Mapping[str, str] | None = None
+) -> AgentModel:
+    """Return the agent model of a settings text.
+
+    Parameters
+    ----------
+    file
+        Says where its rules and cells are looked for.
+    companions
+        Their texts by name; then no file is read.
+    """
+    folder = file.parent if companions is None else None
     root = read_tree(text, where=file.name)
     check_elements(root)
     names = read_names(root)
@@ -74,10 +86,10 @@ def read_agents(text: str, file: Path, *, compatibility: str = "") -> AgentModel
     behaviours = behaviours_of(*words)
     types = read_distributions(root, types, behaviours)
     grammar = grammar_of(names, signals_of(*words), behaviours, types, where=file.name)
-    texts = {file.name: text}
-    rules = read_rules(root, file.parent, grammar, texts)
+    texts = {file.name: text, **(companions or {})}
+    rules = read_rules(root, folder, grammar, texts)
     cells = read_cells(
-        root, file.parent, grammar, domain, texts,
+        root, folder, grammar, domain, texts,
         random_per_type=random_cells(root, parameters), exact=reading.exact, notes=reading.notes,
     )  # fmt: skip
     notes = [*reading.notes, *rule_notes(rules, grammar, exact=reading.exact), *unused_parameters(parameters)]

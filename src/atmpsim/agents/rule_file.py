@@ -79,7 +79,7 @@ def _check_meanings(words: Sequence[Signal] | Sequence[Behaviour], where: str) -
                 )  # fmt: skip
 
 
-def read_rules(root: Node, folder: Path, grammar: Grammar, texts: dict[str, str]) -> tuple[Rule, ...]:
+def read_rules(root: Node, folder: Path | None, grammar: Grammar, texts: dict[str, str]) -> tuple[Rule, ...]:
     """Return the rules of every enabled ruleset, in order; the files' texts go to `texts`.
 
     Raises
@@ -90,14 +90,25 @@ def read_rules(root: Node, folder: Path, grammar: Grammar, texts: dict[str, str]
     rules: list[Rule] = []
     for node in root.all("cell_rules", "rulesets", "ruleset"):
         if node.switched_on():
-            path = companion(node, folder)
-            texts[path.name] = read_text(path)
-            rules += _read_file(texts[path.name], path.name, _version(node), grammar)
+            name = read_companion(node, folder, texts)
+            rules += _read_file(texts[name], name, _version(node), grammar)
     _check_repeats(rules, grammar)
     return tuple(rules)
 
 
-def companion(node: Node, folder: Path) -> Path:
+def read_companion(node: Node, folder: Path | None, texts: dict[str, str]) -> str:
+    """Return the name of the file that an element names; its text is put into `texts`, or is there without a folder."""
+    if folder is not None:
+        path = _companion(node, folder)
+        texts[path.name] = read_text(path)
+        return path.name
+    name = Path(node.word("filename")).name
+    if name not in texts:
+        raise node.refuse(f"the file '{name}' without its text", "every file that the settings name")
+    return name
+
+
+def _companion(node: Node, folder: Path) -> Path:
     """Return the file that <folder> and <filename> name, relative to the settings file's folder or the one above.
 
     Projects keep settings in `config` and name the folder from the project's root, `./config`; so a folder that

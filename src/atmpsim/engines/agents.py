@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,16 @@ from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import SCHEMES
 from atmpsim.engines.agents_record import AgentRun, Record, Snapshot
 from atmpsim.engines.agents_world import World
-from atmpsim.errors import ModelError, one_of
+from atmpsim.errors import AtmpsimError, ModelError, one_of
 
-__all__ = ["AgentRun", "Snapshot", "simulate_agents"]
+__all__ = ["AgentRun", "Halted", "Snapshot", "simulate_agents"]
 
 CELLS_PER_THREAD = 2000  # at the start; with fewer, threads wait for one another longer than they work
 MEMORY_SHARE = 0.5  # of the machine's, beyond which a growing population stops the run
+
+
+class Halted(AtmpsimError):
+    """A run ended because it was told to."""
 
 
 def simulate_agents(
@@ -31,10 +36,13 @@ def simulate_agents(
     threads: int = 1,
     fields: str = SCHEMES[0],
     field_steps: Mapping[str, float] | None = None,
-    snapshots: bool = False,
+    snapshots: bool | NDArray[np.float64] = False,
+    lineage: bool = False,
     max_cells: int | None = None,
     checkpoint: Path | None = None,
     checkpoint_every: float = 360.0,
+    checkpoint_pause: float = 0.0,
+    halt: Callable[[], bool] | None = None,
 ) -> AgentRun:
     """Return what becomes of an agent model.
 
@@ -51,17 +59,25 @@ def simulate_agents(
         `implicit`: one unsplit implicit step of `field_steps` (min, by substrate; 1 by default), without splitting
         error; `physicell`: PhysiCell's split scheme with the model's diffusion step.
     snapshots
-        Whether to keep every cell and field at each sample time.
+        Whether to keep every cell and field at each sample time, or at which of them.
+    lineage
+        Whether to keep birth and end of every cell that was ever there.
     max_cells
         The population at which the run stops and says so; by default what fits half of the machine's memory.
     checkpoint
         A file that the state goes to every `checkpoint_every` min, a multiple of the phenotype step; if it is there,
         the run goes on from it. Neither changes the result.
+    checkpoint_pause
+        The least seconds (of the clock on the wall) between two writings of it.
+    halt
+        Asked at every phenotype step: where it is true the run writes its checkpoint, if it has one, and ends.
 
     Raises
     ------
     ModelError
         If times, seed, steps or the checkpoint do not fit.
+    Halted
+        If `halt` said so.
     """
     if fields not in SCHEMES:
         raise ModelError(where="fields", found=f"'{fields}'", expected=one_of(SCHEMES))
@@ -69,39 +85,43 @@ def simulate_agents(
     if unknown:
         raise ModelError(where="field_steps", found=f"'{min(unknown)}'",
                          expected=one_of(s.name for s in model.substrates))  # fmt: skip
-    if checkpoint is not None and snapshots:
-        raise ModelError(where="checkpoint", found="snapshots", expected="none",
-                         remedy="Snapshots do not go to the file: leave one of them out.")  # fmt: skip
     seed = _seed(model, seed)
     times = _times(model) if times is None else np.asarray(times, dtype=np.float64)
     first = len(model.cells.types) + model.cells.random_per_type * len(model.cell_types)
     threads = min(threads, max(1, first // CELLS_PER_THREAD))
-    world = World(model, seed=seed, scheme=fields, threads=threads, field_steps=field_steps or {})
+    world = World(model, seed=seed, scheme=fields, threads=threads, field_steps=field_steps or {}, lineage=lineage)
     world.max_cells = max_cells or _memory() // world.bytes_per_cell()
-    record = Record(model, times, snapshots=snapshots)
+    record = Record(model, times, snapshots=_wanted(times, snapshots))
     stops = _steps(model, times)
     with Crew(threads) as crew:
         if checkpoint is not None and checkpoint.exists():
             read_checkpoint(checkpoint, world, record)
         world.prepare(crew)
         save_every = _save_every(world, checkpoint_every) if checkpoint is not None else 0
-        _go(world, record, stops, crew, checkpoint, save_every)
+        _go(world, record, stops, crew, checkpoint, save_every, checkpoint_pause, halt)
     return record.finish(world)
 
 
 def _go(
-    world: World, record: Record, stops: NDArray[np.int64], crew: Crew, checkpoint: Path | None, save_every: int
-) -> None:
+    world: World, record: Record, stops: NDArray[np.int64], crew: Crew, checkpoint: Path | None, save_every: int,
+    pause: float, halt: Callable[[], bool] | None,
+) -> None:  # fmt: skip
     """Advance from sample to sample, never beyond a phenotype step at once, and save on the way."""
-    every = world.phenotype_every
+    every, saved = world.phenotype_every, monotonic()
     while record.done < stops.size and not world.stop:
         while record.done < stops.size and stops[record.done] == world.step:
             record.take(world)
         if record.done == stops.size:
             return
         world.forward(crew, min(int(stops[record.done]), (world.step // every + 1) * every))
-        if checkpoint is not None and world.step % save_every == 0 and not world.stop:
+        if halt is not None and world.step % every == 0 and halt():
+            if checkpoint is not None and not world.stop:
+                write_checkpoint(checkpoint, world, record)
+            raise Halted
+        due = checkpoint is not None and world.step % save_every == 0 and monotonic() - saved >= pause
+        if due and checkpoint is not None and not world.stop:
             write_checkpoint(checkpoint, world, record)
+            saved = monotonic()
 
 
 def _times(model: AgentModel) -> NDArray[np.float64]:
@@ -118,6 +138,17 @@ def _steps(model: AgentModel, times: NDArray[np.float64]) -> NDArray[np.int64]:
         found = f"{times[wrong[0]]:g} min" if wrong.size else "times that do not rise"
         raise ModelError(where="times", found=found, expected=f"rising multiples of the mechanics step, {dt:g} min")
     return steps
+
+
+def _wanted(times: NDArray[np.float64], snapshots: bool | NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return at which samples a snapshot is taken."""
+    if isinstance(snapshots, bool):
+        return np.full(times.size, snapshots)
+    found = np.isclose(times, np.asarray(snapshots)[:, None], rtol=1e-9, atol=1e-9)
+    if not found.any(axis=1).all():
+        missing = np.asarray(snapshots)[~found.any(axis=1)][0]
+        raise ModelError(where="snapshots", found=f"{missing:g} min", expected="one of the sample times")
+    return np.asarray(found.any(axis=0))
 
 
 def _seed(model: AgentModel, seed: int | None) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.agents.spec import AgentModel
+from atmpsim.engines.agents_tally import Lineage
 from atmpsim.engines.agents_world import World
 from atmpsim.kernels.agents import rows as r
 
@@ -61,8 +62,9 @@ class AgentRun:
     """The result of a run.
 
     `counts` is (time, type, STATES), `volumes` (time, type, live or dead) in um^3, `totals` (time, substrate) the
-    amounts in the domain; NaN after a stop. `balance` is (substrate, 4): change since the start, decay, from cells,
-    from the border, all as amounts, with implicit fields; NaN with split ones. `stop` says why the run ended early.
+    amounts in the domain, `events` (time, infections, lyses or entries so far, type); NaN after a stop. `balance` is
+    (substrate, 4): change since the start, decay, from cells, from the border, all as amounts, with implicit fields;
+    NaN with split ones. `stop` says why the run ended early.
     """
 
     model: AgentModel
@@ -70,8 +72,11 @@ class AgentRun:
     counts: Floats
     volumes: Floats
     totals: Floats
+    events: Floats
     balance: Floats
     stop: str
+    steps: int
+    lineage: Lineage | None
     snapshots: tuple[Snapshot, ...]
     base: Floats
     slots: Integers
@@ -87,14 +92,16 @@ class AgentRun:
 class Record:
     """Arrays that fill while a run goes on."""
 
-    def __init__(self, model: AgentModel, times: Floats, *, snapshots: bool) -> None:
+    def __init__(self, model: AgentModel, times: Floats, *, snapshots: NDArray[np.bool_]) -> None:
         types, substrates = len(model.cell_types), len(model.substrates)
         self.model, self.times = model, times
         self.counts = np.full((times.size, types, len(STATES)), np.nan)
         self.volumes = np.full((times.size, types, 2), np.nan)
         self.totals = np.full((times.size, substrates), np.nan)
         self.done = 0
-        self._snapshots: list[Snapshot] | None = [] if snapshots else None
+        self.events = np.full((times.size, 3, types), np.nan)
+        self.wanted = snapshots
+        self.snapshots: list[Snapshot] = []
 
     def take(self, world: World) -> None:
         """Write the present state as the next sample."""
@@ -109,8 +116,9 @@ class Record:
         nx = world.w.box.nx
         density = world.w.fields.density[..., :nx]
         self.totals[k] = density.sum(axis=(1, 2, 3)) * world.w.fields.voxel_volume
-        if self._snapshots is not None:
-            self._snapshots.append(snapshot(world))
+        self.events[k] = world.tally.events
+        if self.wanted[k]:
+            self.snapshots.append(snapshot(world))
         self.done += 1
 
     def finish(self, world: World) -> AgentRun:
@@ -119,8 +127,8 @@ class Record:
         balance = np.full_like(fields.ledger, np.nan) if fields.split else fields.ledger * fields.voxel_volume
         return AgentRun(
             model=self.model, times=self.times, counts=self.counts, volumes=self.volumes, totals=self.totals,
-            balance=balance, stop=world.stop, snapshots=tuple(self._snapshots or ()), base=world.types.base,
-            slots=world.types.slot,
+            events=self.events, balance=balance, stop=world.stop, steps=world.step, snapshots=tuple(self.snapshots),
+            lineage=world.tally.lineage(world.w.cells, world.count), base=world.types.base, slots=world.types.slot,
         )  # fmt: skip
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.agents.extension import Arrival, Recruitment
+from atmpsim.agents.extension import Arrival, Injection, Recruitment
 from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents_cells import generator
 from atmpsim.kernels.agents import rows as r
+from atmpsim.kernels.agents.advance import Fields
 from atmpsim.kernels.agents.therapy import EXPONENTIAL, FIXED, GEOMETRIC, INTERNALISED, LINEAR, POISSON, Therapy
 
 _LAWS = {"linear": LINEAR, "exponential": EXPONENTIAL}
@@ -74,7 +75,7 @@ def newcomers(
 ) -> Newcomers:
     """Return the cells that enter in the phenotype step that begins at a mechanics step.
 
-    An arrival beside a type of which no cell lives comes to a random point instead.
+    An arrival beside a type of which no cell lives, and without a place, comes to a random point instead.
     """
     draw = generator(seed, r.D_RECRUIT, step)
     now, dt = step * model.steps.mechanics, model.steps.phenotype
@@ -84,7 +85,9 @@ def newcomers(
     for k in due:
         arrival = model.extension.arrivals[k]
         sources = _living(cells, count, arrival.source) if arrival.source >= 0 else np.zeros(0, np.int64)
-        if sources.size:
+        if arrival.place is not None:
+            places.append(_around(model, arrival.place, arrival.radius, draw))
+        elif sources.size:
             source = int(sources[draw.integers(sources.size)])
             places.append(_beside(model, cells, source, arrival.cell_type, draw))
         else:
@@ -135,6 +138,50 @@ def _beside(model: AgentModel, cells: r.Cells, source: int, kind: int, draw: np.
     far = cells.real[r.RADIUS, source] + model.cell_types[kind].volume.radius
     place = cells.real[r.X : r.Z + 1, source] + far * way / np.linalg.norm(way)
     return np.clip(place, model.domain.lower, model.domain.upper)
+
+
+def _around(model: AgentModel, middle: tuple[float, float, float], radius: float, draw: np.random.Generator) -> Floats:
+    """Return a random point of a ball (of a disc in two dimensions), inside the domain."""
+    flat = model.domain.two_dimensional
+    way = draw.normal(size=3)
+    way[2] *= not flat
+    far = radius * draw.random() ** (1 / 2 if flat else 1 / 3)
+    return np.clip(np.array(middle) + far * way / np.linalg.norm(way), model.domain.lower, model.domain.upper)
+
+
+def inject(model: AgentModel, fields: Fields, *, step: int) -> None:
+    """Add to the fields what injections give in the phenotype step that begins at a mechanics step.
+
+    A course goes evenly into the voxels whose centres lie in its ball, at least into the one around its middle.
+    """
+    now, dt = step * model.steps.mechanics, model.steps.phenotype
+    last = now - dt if step else -np.inf  # what is due at the start is given in the first step
+    for one in model.extension.injections:
+        given = sum(_share(time, one.duration, last, now) for time in one.times)
+        if given > 0.0:
+            z, y, x = _voxels(model, one)
+            fields.density[one.substrate, z, y, x] += given * one.amount / (x.size * fields.voxel_volume)
+
+
+def _share(begin: float, duration: float, last: float, now: float) -> float:
+    """Return the share of a course that falls into the time after `last` until `now`."""
+    if duration == 0.0:
+        return float(last < begin <= now)
+    return max(min(now, begin + duration) - max(last, begin), 0.0) / duration
+
+
+def _voxels(model: AgentModel, one: Injection) -> tuple[Integers, Integers, Integers]:
+    domain = model.domain
+    centres = [
+        low + step * (np.arange(n) + 0.5) - middle
+        for low, step, n, middle in zip(domain.lower, domain.voxel, domain.shape, one.place, strict=True)
+    ]
+    if domain.two_dimensional:
+        centres[2] = np.zeros(1)
+    x, y, z = centres
+    far = x**2 + y[:, None] ** 2 + z[:, None, None] ** 2
+    inside = np.argwhere(far <= max(one.radius**2, far.min()))
+    return inside[:, 0], inside[:, 1], inside[:, 2]
 
 
 def _anywhere(model: AgentModel, draw: np.random.Generator) -> Floats:

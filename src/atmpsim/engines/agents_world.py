@@ -13,7 +13,8 @@ from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
-from atmpsim.engines.agents_therapy import make_therapy, make_timetable, newcomers
+from atmpsim.engines.agents_tally import Tally
+from atmpsim.engines.agents_therapy import inject, make_therapy, make_timetable, newcomers
 from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 from atmpsim.kernels.agents import rows as r
@@ -27,6 +28,7 @@ from atmpsim.kernels.agents.sources import Tenants
 from atmpsim.kernels.agents.therapy import therapy_step
 
 FIELD_STEP = 1.0  # min, of an implicit step: fields follow cells, whose rates change every phenotype step
+NOTHING = 1e-100  # of a density, in any unit
 FIRST_SKIN = 2.0  # um
 SKINS = (0.8, 8.0)
 ROOM_FOR_NEIGHBOURS = 24
@@ -52,12 +54,14 @@ class World:
     """Cells, fields and clocks of one run; `forward` moves it on."""
 
     def __init__(
-        self, model: AgentModel, *, seed: int, scheme: str, threads: int, field_steps: Mapping[str, float]
-    ) -> None:
+        self, model: AgentModel, *, seed: int, scheme: str, threads: int, field_steps: Mapping[str, float],
+        lineage: bool = False,
+    ) -> None:  # fmt: skip
         self.model, self.seed, self.scheme = model, np.uint64(seed), scheme
         self.types, self.layout = make_types(model), make_layout(model)
         self.rules: RuleTables = compile_rules(model)
         self.therapy, self.timetable = make_therapy(model), make_timetable(model, seed)
+        self.tally = Tally(model, lineage=lineage)
         steps = model.steps
         self.phenotype_every = steps_in(steps.phenotype, steps.mechanics, where=f"{model.name} dt_phenotype")
         if scheme == SPLIT:
@@ -172,6 +176,9 @@ class World:
         if self.step == 0:
             edges = not w.quirks.flat_edges
             crew.run(measure_slopes, w.fields.density, w.box.nx, w.box, w.fields.wanted, w.fields.slopes, edges)
+        self._check_fields()
+        if self.stop:
+            return
         fields = self._density, w.fields.slopes
         crew.run(
             live_on, w.cells, self.count, w.types, w.layout, w.quirks, self.rules, fields, w.box, self.time, self.seed,
@@ -193,23 +200,38 @@ class World:
         room = self.count
         keys, order, place = (np.empty(room, np.int32) for _ in range(3))
         self.count = int(order_cells(w.cells, self.count, w.box, BLOCK, keys, self._start, order, place))
+        self.tally.left(w.cells, place, self.time)
         spare = [np.empty((crew.threads, self.count), kind) for kind in (np.float64, np.int32, np.int64)]
         crew.run(reorder, w.cells, self.count, order, place, *spare)
         crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
         self._settle(crew)
 
+    def _check_fields(self) -> None:
+        """Stop where a density is not finite; take one that has decayed to nothing for 0, for solvers square it."""
+        density = self.w.fields.density
+        for s, substrate in enumerate(self.model.substrates):
+            low, high = float(density[s].min()), float(density[s].max())
+            if not (np.isfinite(low) and np.isfinite(high)):
+                self.stop = f"at {self.time:g} min the density of {substrate.name} is not finite"
+            elif 0.0 < max(high, -low) < NOTHING:
+                density[s] = 0.0
+
     def _therapy(self) -> None:
         """Let viruses act in cells, and cells come in."""
         w, layout = self.w, self.layout
         density = self._density
+        before = w.cells.whole[[r.TYPE, r.FATE], : self.count]
         therapy_step(
             w.cells, self.count, w.types, layout, w.quirks, self.therapy, density, w.fields.voxel_volume,
             w.box.dt_phenotype, self.seed, self.step,
         )  # fmt: skip
+        self.tally.therapy(before, w.cells, self.count)
+        inject(self.model, w.fields, step=self.step)
         new = newcomers(self.model, self.timetable, w.cells, self.count, density, step=self.step, seed=int(self.seed))
         begin, end = self.count, self.count + new.kind.size
         if begin == end:
             return
+        self.tally.entered(new.kind)
         self.make_room(end)
         cells = self.w.cells
         cells.real[:, begin:end], cells.whole[:, begin:end] = 0.0, 0

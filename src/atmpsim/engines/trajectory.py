@@ -20,6 +20,7 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 3
     SOLVER_FAILED = 4
     EVENTS_WITHOUT_END = 5
+    STOPPED = 6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from atmpsim import cache
 from atmpsim.errors import ModelError, did_you_mean
 from atmpsim.model.border import check_xml, read_text
 from atmpsim.model.spec import Model
-from atmpsim.resources import shipped_models
+from atmpsim.resources import shipped_agent_models, shipped_models
 
 _ANTIMONY = (".ant", ".txt", ".antimony")
 _XML = (".xml", ".sbml")
@@ -29,7 +29,7 @@ def find_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> P
     ModelError
         If there is no such model; the message names the nearest shipped id.
     """
-    shipped = shipped_models()
+    shipped = {**shipped_models(), **shipped_agent_models()}
     if str(name) in shipped:
         return shipped[str(name)]
     given = Path(name)
@@ -41,7 +41,7 @@ def find_model(name: str | os.PathLike[str], *, beside: Path | None = None) -> P
     raise ModelError(
         where=f"model '{name}'",
         found="no such file" if looks_like_path else "no shipped model of that name",
-        expected="the path of an .ant or SBML .xml file, or one of " + ", ".join(shipped),
+        expected="the path of an .ant, SBML .xml or PhysiCell settings .xml file, or one of " + ", ".join(shipped),
         remedy=did_you_mean(str(name), shipped),
     )
 
@@ -122,6 +122,6 @@ def _read_xml(text: str, *, where: str, path: str) -> Model:
             where=where,
             found=f"an XML file whose root is <{root}>",
             expected="an SBML file (<sbml>)",
-            remedy="PhysiCell settings and other formats cannot be read yet." if root == "PhysiCell_settings" else "",
+            remedy='Agent models need engine = "agents".' if root == "PhysiCell_settings" else "",
         )
     return read_sbml(text, where=where, path=path)

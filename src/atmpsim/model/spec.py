@@ -101,7 +101,8 @@ class Model:
     """A model as data: what `atmpsim.load_model` returns.
 
     `text` is the file as read, `sbml` the SBML document it stands for; `graph` holds every formula. Rules and
-    initial assignments map an id to the node of its formula. `caution` is the line that every result must carry.
+    initial assignments map an id to the node of its formula. `caution` is the line that every result must carry,
+    `stock` names parameters that have the value they always have, of no interest in a list.
     Models are equal when their digests are.
     """
 
@@ -123,6 +124,7 @@ class Model:
     events: Mapping[str, Event] = field(repr=False)
     algebraic_rules: tuple[int, ...] = field(default=(), repr=False)
     constraints: tuple[Constraint, ...] = field(default=(), repr=False)
+    stock: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def digest(self) -> str:

@@ -56,13 +56,13 @@ def unit_label(units: str) -> str:
 
     Examples
     --------
-    >>> unit_label("cell/(kg*d)"), unit_label("percent"), unit_label("1"), unit_label("cm**2"), unit_label("ug/mL")
-    ('cell/(kg·d)', '%', '', 'cm²', 'µg/mL')
+    >>> unit_label("cell/(kg*d)"), unit_label("percent"), unit_label("1"), unit_label("um**2"), unit_label("ug/mL")
+    ('cell/(kg·d)', '%', '', 'µm²', 'µg/mL')
     """
     if units in ("1", "dimensionless"):
         return ""
-    text = re.sub(r"(?:\*\*|\^)\s*(-?\d+)", lambda power: superscript(power[1]), units)
-    text = re.sub(r"\bu(?=(?:m|g|L|mol)\b)", "µ", text)
+    text = re.sub(r"\bu(?=(?:m|g|L|mol)\b)", "µ", units)
+    text = re.sub(r"(?:\*\*|\^)\s*(-?\d+)", lambda power: superscript(power[1]), text)
     return re.sub(r"\s*\*\s*", "·", text).replace("percent", "%")
 
 

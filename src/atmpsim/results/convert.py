@@ -10,17 +10,20 @@ import numpy as np
 import xarray as xr
 
 from atmpsim.errors import ResultError, did_you_mean, one_of
+from atmpsim.results.anndata_file import write_anndata
 from atmpsim.results.store import open_results, write
 
-_TABLES = (".parquet", ".csv")
+_ANNDATA = ".h5ad"
+_TABLES = (".parquet", ".csv", _ANNDATA)
 _NETCDF = (".nc", ".nc4", ".netcdf", ".h5")
 _MOST_ROWS = 200_000_000
 
 
 def convert(path: str | os.PathLike[str], out: str | os.PathLike[str], *, group: str = "trajectories") -> None:
-    """Write a stored result as `out`: `.nc`, `.zarr`, or a table `.parquet` or `.csv` of one group.
+    """Write a stored result as `out`: `.nc`, `.zarr`, or a table `.parquet` or `.csv` of one group; cells also `.h5ad`.
 
     A table has one row for each run and time (or each run, or each dose), with the units in the head of its columns.
+    Tables of cells say of each which run it belongs to: its arm, replicate and place in the sweep.
 
     Raises
     ------
@@ -41,7 +44,29 @@ def convert(path: str | os.PathLike[str], out: str | os.PathLike[str], *, group:
     if group not in tree.children:
         raise ResultError(where=f"result '{path}'", found=f"no group '{group}'", expected=one_of(tree.children),
                           remedy=did_you_mean(group, tree.children))  # fmt: skip
-    _write_table(_frame(tree[group].to_dataset(), where), target)
+    dataset = tree[group].to_dataset()
+    if "cell" in dataset.dims:
+        dataset = _of_cells(tree, dataset)
+    if target.suffix == _ANNDATA:
+        write_anndata(dataset, target)
+    else:
+        _write_table(_frame(dataset, where), target)
+
+
+def _of_cells(tree: xr.DataTree, dataset: xr.Dataset) -> xr.Dataset:
+    """Return a table of cells with the names of types and states, and the coordinates of each cell's run."""
+    made = dataset.copy()
+    for name, variable in dataset.data_vars.items():
+        meanings = np.array(str(variable.attrs.get("flag_meanings", "")).split(), dtype=object)
+        if meanings.size:
+            made[name] = ("cell", meanings[variable.values.astype(np.int64)])
+    status = tree["status"].to_dataset()["status"]
+    places = np.unravel_index(dataset["run"].values, status.shape)
+    for dim, place in zip(status.dims, places, strict=True):
+        for name, coordinate in status.coords.items():
+            if coordinate.dims == (dim,) and dim != "run":
+                made[str(name)] = ("cell", coordinate.values[place], coordinate.attrs)
+    return made
 
 
 def _frame(dataset: xr.Dataset, where: str) -> Any:
@@ -56,7 +81,7 @@ def _frame(dataset: xr.Dataset, where: str) -> Any:
         if str(variable.attrs.get("units", "")) not in ("", "1")
     }
     frame = dataset.to_dataframe().reset_index().rename(columns=names)
-    return frame.drop(columns=[c for c in ("dose",) if c in frame.columns and c in dataset.dims])
+    return frame.drop(columns=[c for c in ("dose", "cell") if c in frame.columns and c in dataset.dims])
 
 
 def _write_table(frame: Any, target: Path) -> None:

@@ -15,30 +15,32 @@ import numpy as np
 import xarray as xr
 
 GROUPS = (
-    "attrition", "doses", "endpoints", "estimates", "operating", "parameters", "patients", "rules", "statistics",
-    "status", "summary", "trajectories", "visits",
+    "attrition", "cells", "doses", "endpoints", "estimates", "fields", "lineage", "operating", "parameters", "patients",
+    "rules", "statistics", "status", "summary", "trajectories", "visits",
 )  # fmt: skip
 BLOCK = 256
-"""Runs in a block; the chunks of a stored result are whole blocks."""
+"""Runs in a block, unless the result's `runs_per_block` says otherwise; stored chunks are whole blocks."""
 
 _STATUS_VARIABLES = ("status", "seed")
-_INNER = ("time", "parameter", "variable", "dose", "quantile")
+_INNER = ("time", "parameter", "variable", "dose", "quantile", "snapshot", "cell")
 
 
 def digest(tree: xr.DataTree) -> str:
     """Return the SHA-256 of a result's content.
 
     It covers name, type, shape, attributes and bytes of every variable of the trajectories, doses, parameters,
-    summary and statistics, and status codes and seeds; not versions, wall time, history or chunking.
+    summary, statistics, cells, fields and lineage, and status codes and seeds; not versions, wall time, history or
+    chunking.
     """
     entries = {}
+    block = int(tree.attrs.get("runs_per_block", BLOCK))
     for group in GROUPS:
         if group in tree.children:
             dataset = tree[group].to_dataset()
             for name in map(str, dataset.variables):
                 if counts(group, name):
                     variable = dataset.variables[name]
-                    entries[group, name] = head(group, name, variable), content(variable)
+                    entries[group, name] = head(group, name, variable), content(variable, block)
     return total(entries)
 
 
@@ -63,7 +65,7 @@ def head(group: str, name: str, variable: xr.Variable, *, dims: Sequence[str] = 
     return json.dumps(said, sort_keys=True, default=str)
 
 
-def content(variable: xr.Variable) -> str:
+def content(variable: xr.Variable, block: int = BLOCK) -> str:
     """Return the digest of a variable's values: the hash of the hashes of its blocks of rows."""
     rows = 1
     for dim, size in zip(variable.dims, variable.shape, strict=True):
@@ -71,14 +73,14 @@ def content(variable: xr.Variable) -> str:
             break
         rows *= size
     values = np.asarray(variable.values)
-    return of_blocks(blocks(values.reshape(rows, -1) if values.size else values.reshape(rows, 0)))
+    return of_blocks(blocks(values.reshape(rows, -1) if values.size else values.reshape(rows, 0), block))
 
 
-def blocks(values: np.ndarray[Any, Any]) -> list[bytes]:
+def blocks(values: np.ndarray[Any, Any], block: int = BLOCK) -> list[bytes]:
     """Return the SHA-256 of each block of rows."""
     made = []
-    for begin in range(0, max(len(values), 1), BLOCK):
-        part = values[begin : begin + BLOCK]
+    for begin in range(0, max(len(values), 1), block):
+        part = values[begin : begin + block]
         if part.dtype.kind in "OUT":
             data = json.dumps([str(v) for v in part.ravel()]).encode()
         else:

@@ -32,7 +32,7 @@ def provenance(inputs_json: str, *, inputs_sha256: str, model_sha256: str, seed:
     }
 
 
-def root_attributes(*, title: str, notes: tuple[str, ...], extra: Mapping[str, str]) -> dict[str, object]:
+def root_attributes(*, title: str, notes: tuple[str, ...], extra: Mapping[str, object]) -> dict[str, object]:
     """Return the attributes of a result's root, after the CF conventions."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made: dict[str, object] = {

@@ -24,8 +24,11 @@ from atmpsim.results.digest import BLOCK, blocks, content, counts, head, of_bloc
 VERSION = 1
 MISSING = -1
 STATUS = ("status", "message", "seed", "steps")
+ROWS = ("trajectories", "summary", "parameters", "fields", "status")
+"""Groups with a row for each run."""
+_TABLES = "tables"
 _HASH = 32
-_VERSION, _CHUNK, _SIZE, _COORDINATES = "store_version", "chunk_runs", "runs", "coordinates"
+_VERSION, _CHUNK, _SIZE, _BLOCK = "store_version", "chunk_runs", "runs", "runs_per_block"
 ORDER, DIGEST = "variable_order", "digest"
 _LONGEST_COORDINATE = 1_000_000
 
@@ -39,6 +42,7 @@ class Stream:
     arrays: Mapping[tuple[str, str], zarr.Array] = field(repr=False)
     size: int
     chunk: int
+    block: int = BLOCK
 
     @property
     def chunks(self) -> int:
@@ -66,7 +70,7 @@ def quiet() -> Iterator[None]:
 
 def create(
     address: str | Path, sample: Mapping[str, xr.Dataset], rest: Mapping[str, xr.Dataset], *, rows: xr.Dataset,
-    size: int, chunk: int,
+    size: int, chunk: int, block: int = BLOCK,
 ) -> Stream:  # fmt: skip
     """Return a new store without any chunk.
 
@@ -80,6 +84,8 @@ def create(
         The coordinates of every run, for readers that do not know of the grid.
     size, chunk
         Number of runs, and of runs in a chunk (a whole number of blocks).
+    block
+        Runs that are hashed together.
     """
     with quiet():
         root = zarr.open_group(str(address), mode="w")
@@ -88,8 +94,8 @@ def create(
         for name, dataset in sample.items():
             _create_group(root, name, dataset, size, chunk)
         rows.to_zarr(str(address), group="status", mode="a", consolidated=False)
-        _create_checksums(root, sample, size, chunk)
-        root.require_group("provenance").attrs.update({_VERSION: VERSION, _CHUNK: chunk, _SIZE: size})
+        _create_checksums(root, sample, size, chunk, block)
+        root.require_group("provenance").attrs.update({_VERSION: VERSION, _CHUNK: chunk, _SIZE: size, _BLOCK: block})
     return open_stream(address)
 
 
@@ -131,11 +137,13 @@ def plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in attributes.items()}
 
 
-def _create_checksums(root: zarr.Group, sample: Mapping[str, xr.Dataset], size: int, chunk: int) -> None:
+def _create_checksums(
+    root: zarr.Group, sample: Mapping[str, xr.Dataset], size: int, chunk: int, block: int
+) -> None:  # fmt: skip
     names = [f"{group}/{name}" for group, name in _checked(sample)]
-    total_blocks = math.ceil(size / BLOCK)
+    total_blocks = math.ceil(size / block)
     root.require_group("checksums").create_array(
-        "sha256", shape=(total_blocks, len(names), _HASH), chunks=(max(chunk // BLOCK, 1), len(names), _HASH),
+        "sha256", shape=(total_blocks, len(names), _HASH), chunks=(max(chunk // block, 1), len(names), _HASH),
         dtype=np.uint8, fill_value=0, dimension_names=["block", "variable", "byte"], attributes={"variables": names},
     )  # fmt: skip
 
@@ -179,7 +187,7 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
         raise ResultError(where=place, found=f"a store of version {version}", expected=f"version {VERSION}",
                           remedy="Finish it with the atmpsim that began it, or give --overwrite.")  # fmt: skip
     arrays: dict[tuple[str, str], zarr.Array] = {}
-    for name in ("trajectories", "summary", "parameters", "status", "checksums"):
+    for name in (*ROWS, "checksums"):
         if name in root:
             group = root[name]
             assert isinstance(group, zarr.Group)
@@ -190,7 +198,8 @@ def open_stream(address: str | Path, *, where: str = "") -> Stream:
         raise ResultError(where=place, found=f"no array '{lost[0]}'", expected="a whole store",
                           remedy="Part of it was deleted: give --overwrite to begin anew.")  # fmt: skip
     return Stream(address=str(address), root=root, arrays=arrays, size=int(attributes[_SIZE]),  # type: ignore[arg-type]
-                  chunk=int(attributes[_CHUNK]))  # type: ignore[arg-type]  # fmt: skip
+                  chunk=int(attributes[_CHUNK]),  # type: ignore[arg-type]
+                  block=int(attributes.get(_BLOCK, BLOCK)))  # type: ignore[arg-type]  # fmt: skip
 
 
 def _names(checksums: zarr.Array) -> list[str]:
@@ -224,11 +233,41 @@ def write_chunk(stream: Stream, index: int, groups: Mapping[str, xr.Dataset]) ->
     checksums = stream.arrays["checksums", "sha256"]
     for key in _names(checksums):
         group, name = _split(key)
-        found = blocks(np.asarray(groups[group][name].values).reshape(end - begin, -1))
+        found = blocks(np.asarray(groups[group][name].values).reshape(end - begin, -1), stream.block)
         hashes.append(np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, _HASH))
-    first = begin // BLOCK
+    first = begin // stream.block
     checksums[first : first + len(hashes[0])] = np.stack(hashes, axis=1)
     stream.arrays["status", "status"][begin:end] = groups["status"]["status"].values
+
+
+def write_tables(stream: Stream, index: int, tables: Mapping[str, xr.Dataset]) -> None:
+    """Write the tables of one chunk, before its status; they may be of any length."""
+    for name, dataset in tables.items():
+        dataset.attrs[ORDER] = " ".join(map(str, dataset.data_vars))
+        dataset.to_zarr(stream.address, group=f"{_TABLES}/{index}/{name}", mode="w", consolidated=False)
+
+
+def join_tables(stream: Stream) -> dict[str, xr.Dataset]:
+    """Return the tables of all chunks, one below the other in the order of the runs."""
+    if _TABLES not in stream.root:
+        return {}
+    parts = stream.root[_TABLES]
+    assert isinstance(parts, zarr.Group)
+    made: dict[str, list[xr.Dataset]] = {}
+    for index in range(stream.chunks):
+        group = parts[str(index)]
+        assert isinstance(group, zarr.Group)
+        for name in group.group_keys():
+            with xr.open_zarr(stream.address, group=f"{_TABLES}/{index}/{name}", consolidated=False,
+                              decode_times=False) as stored:  # fmt: skip
+                made.setdefault(name, []).append(stored.load()[str(stored.attrs[ORDER]).split()])
+    return {name: xr.concat(found, "cell", combine_attrs="override") for name, found in made.items()}
+
+
+def drop_tables(stream: Stream) -> None:
+    """Delete the tables of the chunks, once they are stored as a whole."""
+    if _TABLES in stream.root:
+        del stream.root[_TABLES]
 
 
 def forget_failed(stream: Stream) -> list[int]:
@@ -252,7 +291,7 @@ def stored_digest(stream: Stream, rest: Mapping[str, xr.Dataset], grid: xr.Datas
     for group, dataset in rest.items():
         for name, variable in dataset.variables.items():
             if counts(group, str(name)):
-                entries[group, str(name)] = head(group, str(name), variable), content(variable)
+                entries[group, str(name)] = head(group, str(name), variable), content(variable, stream.block)
     checksums = stream.arrays["checksums", "sha256"]
     hashes = np.asarray(checksums[:])
     for column, key in enumerate(_names(checksums)):
@@ -275,10 +314,10 @@ def damaged(stream: Stream) -> Iterator[tuple[str, int, int]]:
         for index in range(stream.chunks):
             begin, end = stream.span(index)
             try:
-                found = blocks(np.asarray(array[begin:end]).reshape(end - begin, -1))
+                found = blocks(np.asarray(array[begin:end]).reshape(end - begin, -1), stream.block)
             except Exception:  # whatever the storage raises, the block cannot be read
                 found = []
-            for k in range(math.ceil((end - begin) / BLOCK)):
-                first = begin + k * BLOCK
-                if k >= len(found) or found[k] != wanted[first // BLOCK, column].tobytes():
-                    yield key, first, min(first + BLOCK, end)
+            for k in range(math.ceil((end - begin) / stream.block)):
+                first = begin + k * stream.block
+                if k >= len(found) or found[k] != wanted[first // stream.block, column].tobytes():
+                    yield key, first, min(first + stream.block, end)

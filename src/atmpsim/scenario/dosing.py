@@ -39,6 +39,19 @@ Value: TypeAlias = Any  # a number in the model's units, or a text with unit or 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where in space a dose enters: beside live cells of a type, or in a ball (µm) around a place.
+
+    `poisson` says that the amount is the mean of a Poisson number of cells.
+    """
+
+    beside: str = ""
+    place: tuple[float, float, float] | None = None
+    radius: float = 0.0
+    poisson: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dose:
     """One dose, or a series of equal doses, into one state.
 
@@ -56,6 +69,8 @@ class Dose:
         Delay until a dose enters, and the fraction of it that enters (above 1 is allowed, as in NONMEM).
     name
         Name of the product or dose, for the dose log.
+    site
+        Where it enters, for models in space.
 
     Examples
     --------
@@ -72,6 +87,7 @@ class Dose:
     lag: Value = 0.0
     bioavailability: Value = 1.0
     name: str = ""
+    site: Site | None = None
 
 
 class GivenDose(NamedTuple):
@@ -87,6 +103,7 @@ class GivenDose(NamedTuple):
     amount: float
     duration: float
     bioavailability: float
+    site: Site | None = None
 
 
 @dataclass(frozen=True)
@@ -353,7 +370,8 @@ def _infusion(dose: Dose, *, resolution: float, where: str) -> tuple[float, floa
 
 def _entry(dose: Dose, *, time: float, duration: float, rate: float) -> _Entry:
     begin = time + float(dose.lag)
-    given = GivenDose(dose.name, dose.into, time, begin, float(dose.amount), duration, float(dose.bioavailability))
+    given = GivenDose(dose.name, dose.into, time, begin, float(dose.amount), duration,
+                      float(dose.bioavailability), dose.site)  # fmt: skip
     return _Entry(given, begin + duration, rate)
 
 

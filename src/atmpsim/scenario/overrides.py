@@ -13,8 +13,8 @@ from atmpsim.scenario.schema import TABLES
 Raw = dict[str, Any]
 _FREE_TABLES = ("parameters", "initial")
 _TOP_KEYS = ("title", "question", "model")
-_SECTIONS = ("dose", "time", "subject", "solver", "output", "sweep", "population", "varying", "product", "trial",
-             *_FREE_TABLES)  # fmt: skip
+_SECTIONS = ("dose", "time", "subject", "solver", "agents", "output", "sweep", "population", "varying", "product",
+             "trial", *_FREE_TABLES)  # fmt: skip
 ARM_SECTIONS = ("dose", "subject", *_FREE_TABLES)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from atmpsim.errors import ScenarioError, did_you_mean, one_of
 from atmpsim.model.border import read_text
 from atmpsim.model.library import find_model
 from atmpsim.resources import shipped_scenarios
+from atmpsim.scenario.agent_inputs import companion_texts, settings_scenario
 from atmpsim.scenario.complaint import scenario_error, toml_text
 from atmpsim.scenario.overrides import apply_overrides
-from atmpsim.scenario.schema import ENGINES, NOT_BUILT, ScenarioFile
+from atmpsim.scenario.schema import BUILT, ENGINES, NOT_BUILT, ScenarioFile
 
 Raw = dict[str, Any]
 MAX_PATH = 4096
@@ -122,21 +123,27 @@ def copy_scenario(like: str, name: str) -> Path:
     return target
 
 
-def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> Inputs:
+def load_inputs(
+    name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | None = None, seed: int | None = None
+) -> Inputs:
     """Return a scenario's inputs: its tables with overrides applied, the model's text and the dosing table's.
 
     Parameters
     ----------
     name
-        A path, or a shipped scenario's id.
+        A path, a shipped scenario's id, or the path of a PhysiCell settings file, which is run as it says.
     overrides
         Values by path (`dose.NAME.key`, `parameters.ID`, …), as `--set` gives them.
+    seed
+        The root seed; 0 by default, or that of the settings file where one is run by itself.
 
     Raises
     ------
     ScenarioError, ModelError
         If a file cannot be read, or the scenario does not fit the schema.
     """
+    if Path(name).suffix.lower() == ".xml":
+        return _settings_inputs(Path(name), overrides or {}, seed)
     path = find_scenario(name)
     raw = _parse(read_text(path, error=ScenarioError), where=path.name)
     scenario = check_schema(raw, where=path.name)
@@ -145,6 +152,11 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
         scenario = check_schema(raw, where=f"{path.name} --set")
     _check_path(scenario.model, f"{path.name} model")
     model = find_model(scenario.model, beside=path.parent)
+    return _inputs(path, raw, scenario, model, 0 if seed is None else seed)
+
+
+def _inputs(path: Path, raw: Raw, scenario: ScenarioFile, model: Path, seed: int) -> Inputs:
+    """Return inputs with the texts of every file that a scenario refers to."""
     table_text, table_file = "", ""
     if scenario.dosing is not None:
         _check_path(scenario.dosing.table, f"{path.name} [dosing] table")
@@ -172,7 +184,7 @@ def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: s
         named["[population] covariates table"] = population.covariates.table if population.covariates else None
         for key, given in population.distribution.items():
             named[f"[population] distribution {key}"] = given.get("table") if isinstance(given, dict) else None
-    texts = {}
+    texts = companion_texts(model) if scenario.engine == "agents" else {}
     for place, name in named.items():
         if name is not None:
             _check_path(str(name), f"{where} {place}")
@@ -180,6 +192,16 @@ def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: s
     if population is not None and population.uncertainty is not None and population.uncertainty.vary == "model":
         texts[UNCERTAINTY] = read_text(model.with_name(UNCERTAINTY), error=ScenarioError)
     return texts
+
+
+def _settings_inputs(path: Path, overrides: Mapping[str, Any], seed: int | None) -> Inputs:
+    """Return the inputs of the scenario that a PhysiCell settings file is by itself."""
+    _check_path(str(path), "settings")
+    raw, own_seed = settings_scenario(path)
+    where = f"{path.name} --set"
+    raw = apply_overrides(raw, overrides, where=where)
+    inputs = _inputs(path, raw, check_schema(raw, where=where), path, own_seed if seed is None else seed)
+    return replace(inputs, name=str(raw["title"]))
 
 
 def _check_path(name: str, where: str) -> None:
@@ -230,8 +252,8 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
                 remedy=f"This version does not do {NOT_BUILT[section]} yet; remove the section.",
             )
     engine = raw.get("engine", "ode")
-    if engine in ENGINES and engine != "ode":
-        raise ScenarioError(where=f"{where} engine", found=f"'{engine}'", expected="'ode'",
+    if engine in ENGINES and engine not in BUILT:
+        raise ScenarioError(where=f"{where} engine", found=f"'{engine}'", expected=one_of(BUILT),
                             remedy=f"This version does not have the {engine} engine yet.")  # fmt: skip
     try:
         scenario = ScenarioFile.model_validate(raw)
@@ -245,7 +267,18 @@ def check_schema(raw: Raw, *, where: str) -> ScenarioFile:
         if section in ("assay", "endpoint") and any("/" in name for name in names):
             raise ScenarioError(where=f"{where} [[{section}]]", found="a name with '/', which paths in results use",
                                 expected=f"another name for the {section}")  # fmt: skip
+    _check_engine(scenario, raw, where)
     return scenario
+
+
+def _check_engine(scenario: ScenarioFile, raw: Raw, where: str) -> None:
+    """Refuse sections that mean nothing to the scenario's engine."""
+    refused = ("solver", "dosing", "varying") if scenario.engine == "agents" else ("agents",)
+    for section in refused:
+        if section in raw:
+            raise ScenarioError(where=f"{where} [{section}]", found=f"the section '{section}'",
+                                expected=f'no such section with engine = "{scenario.engine}"',
+                                remedy="Remove it, or choose the other engine.")  # fmt: skip
 
 
 def dose_name(name: str | None, number: int) -> str:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from atmpsim.agents.spec import AgentModel
 from atmpsim.errors import ScenarioError
 from atmpsim.model.equations import Equations
 from atmpsim.model.spec import Model
+from atmpsim.scenario.agent_doses import dose_site
 from atmpsim.scenario.convert import check_text, dose_in_model_units, in_model_units, is_bare, no_unit, state_unit
 from atmpsim.scenario.dosing import Dose, parse_amount
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
@@ -21,8 +23,9 @@ DEFAULT_SUBJECT = "1"
 
 
 def regimen_dose(
-    table: DoseTable, number: int, equations: Equations, weight: float | None, where: str
-) -> tuple[Dose, tuple[float, float] | None]:
+    table: DoseTable, number: int, equations: Equations, weight: float | None, where: str, *,
+    agents: AgentModel | None = None,
+) -> tuple[Dose, tuple[float, float] | None]:  # fmt: skip
     """Return a dose in the model's units, and its amount per kg with the cap if it is one per body weight."""
     model, name = equations.model, dose_name(table.name, number)
     place = f"{where} dose '{name}'"
@@ -35,7 +38,9 @@ def regimen_dose(
                             remedy="Give count, the number of doses, or leave every out.")  # fmt: skip
     if table.count == 1:  # an arm may cut a series to one dose; its interval is then without meaning
         texts.pop("every", None)
-    dose = Dose(into=table.into, amount=amount, count=1 if table.count is None else table.count, name=name, **texts)
+    site = dose_site(table, agents, where=place)
+    dose = Dose(into=table.into, amount=amount, count=1 if table.count is None else table.count, name=name, site=site,
+                **texts)  # fmt: skip
     made = dose_in_model_units(dose, model=model, states=equations.dosable, where=place)
     for key, text in texts.items():  # in the user's words; the schedule knows numbers in the model's units only
         value, positive = getattr(made, key), key in ("duration", "rate", "every")

@@ -21,11 +21,14 @@ NOT_BUILT = {
     "regimen": "adaptive regimens",
     "fields": "spatial fields",
 }
-ENGINES = ("ode", "stochastic", "lattice", "agents", "hybrid")
+BUILT = ("ode", "agents")
+ENGINES = (*BUILT, "stochastic", "lattice", "hybrid")
 # the unit that a message suggests where a quantity has none
 UNITS = {
     "end": "d", "every": "d", "at": "d", "time": "d", "duration": "h", "lag": "h", "age": "yr", "weight": "kg",
     "flows": "L/min", "amount": "cell", "rate": "cell/h", "bioavailability": "1",
+    "place": "um", "radius": "um", "window": "um", "snapshots": "d", "field_steps": "min",
+    "mechanics_step": "min",
 }  # fmt: skip
 SUMMARY = "summary"
 RESCUE = "rescue"
@@ -72,6 +75,14 @@ class DoseTable(_Strict):
     bioavailability: QuantityText | None = Field(None, description="Share of the dose that enters: '0.8 1' or '80 %'.")
     role: Literal["product", "premedication", "lymphodepletion", "rescue"] = Field(
         "product", description="[product] describes the doses that are product; a rescue is given by rules only."
+    )
+    beside: str | None = Field(None, description="Agents: cells appear beside live cells of this type, as at vessels.")
+    place: list[QuantityText] | None = Field(
+        None, min_length=2, max_length=3, description="Agents: the middle of an injection: x, y (and z)."
+    )
+    radius: QuantityText | None = Field(None, description="Agents: the injection spreads so far around its place.")
+    number: Literal["exact", "poisson"] | None = Field(
+        None, description="Agents: exactly so many cells (default), or a Poisson number of that mean."
     )
 
 
@@ -135,7 +146,7 @@ class UncertaintyTable(_Strict):
 class PopulationTable(_Strict):
     """Virtual subjects: how many, what varies between them, and what is not known."""
 
-    size: int = Field(gt=0)
+    size: int = Field(1, gt=0)
     replicates: int = Field(1, gt=0)
     seed: int | None = Field(None, ge=0, description="Instead of the run's own seed.")
     vary: Literal["model", "listed"] = Field(
@@ -194,6 +205,30 @@ class TrialTable(TrialPlan):
     population: PopulationTable | None = Field(None, description="As [population], for `atmpsim trial` only.")
 
 
+class AgentsTable(_Strict):
+    """How an agent model is run, and what is kept of its cells."""
+
+    compatibility: Literal["physicell-1.14"] | None = Field(
+        None, description="That program's artefacts are part of the model; without it the files mean what they say."
+    )
+    fields: Literal["implicit", "physicell"] | None = Field(
+        None, description="Scheme of the fields: one implicit step, or PhysiCell's split one (with compatibility)."
+    )
+    field_steps: dict[str, QuantityText] = Field(
+        default_factory=dict, description="Length of an implicit step by substrate; 1 min by default."
+    )
+    mechanics_step: QuantityText | None = Field(None, description="Instead of the file's dt_mechanics.")
+    window: list[QuantityText] | None = Field(
+        None, min_length=2, max_length=3, description="Only the part of the domain of these widths, around its middle."
+    )
+    snapshots: list[QuantityText] = Field(
+        default_factory=list, description="Times, among the samples, at which every cell and field is kept."
+    )
+    snapshot_fields: list[str] | None = Field(None, description="Substrates to keep there; all by default.")
+    lineage: bool = Field(False, description="Keep parent, birth, death and end of every cell.")
+    max_cells: int | None = Field(None, gt=0, description="Stop a run there; by default at half of the memory.")
+
+
 class ScenarioFile(_Strict):
     """A scenario: one runnable question."""
 
@@ -202,7 +237,7 @@ class ScenarioFile(_Strict):
     question: str = ""
     context_of_use: str = ""
     model: str = Field(min_length=1, description="A shipped model's id, or a path relative to this file.")
-    engine: Literal["ode"] = "ode"
+    engine: Literal["ode", "agents"] = "ode"
     time: TimeTable
     subject: SubjectTable | None = None
     parameters: dict[str, Value] = Field(default_factory=dict)
@@ -220,12 +255,14 @@ class ScenarioFile(_Strict):
     trial: TrialTable | None = None
     output: OutputTable = Field(default_factory=lambda: OutputTable.model_validate({}))
     solver: SolverTable = Field(default_factory=lambda: SolverTable.model_validate({}))
+    agents: AgentsTable = Field(default_factory=lambda: AgentsTable.model_validate({}))
 
 
 TABLES: dict[str, type[_Strict]] = {
     "time": TimeTable, "subject": SubjectTable, "dose": DoseTable, "dosing": DosingTable, "arm": ArmTable,
     "output": OutputTable, "solver": SolverTable, "population": PopulationTable, "product": ProductTable,
     "assay": AssayTable, "rule": RuleTable, "endpoint": EndpointTable, "trial": TrialTable,
+    "agents": AgentsTable,
 }  # fmt: skip
 
 

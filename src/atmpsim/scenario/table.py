@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atmpsim.agents.face import TIME_UNITS, face
+from atmpsim.agents.spec import AgentModel
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
-from atmpsim.scenario.convert import (
-    in_model_units,
-    with_unit,
-)
+from atmpsim.scenario.agent_doses import set_up, set_values
+from atmpsim.scenario.agent_inputs import agent_model, check_options, time_unit
+from atmpsim.scenario.convert import in_model_units, with_unit
 from atmpsim.scenario.dosing import Dose, Schedule, expand
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
 from atmpsim.scenario.overrides import apply_overrides, check_arm_paths, drop_doses
@@ -76,11 +77,12 @@ class RunTable:
 
     `runs` are the rows of every arm and dosing subject at the first point of the sweep, in the order arm, subject.
     The whole table is their product with the points of the sweep, the draws, the subjects of the population and
-    the replicates; `rows` writes out any part of it.
+    the replicates; `rows` writes out any part of it. Of an agent model, `agents`, `model` holds the quantities.
     """
 
     scenario: ScenarioFile
     model: Model
+    agents: AgentModel | None = None
     runs: tuple[Run, ...]
     times: NDArray[np.float64]
     keep: tuple[str, ...]
@@ -135,7 +137,7 @@ class RunTable:
             name, raw = self.arms[arm]
             where = f"{self.inputs.name}.toml" + (f" arm '{name}'" if name != DEFAULT_ARM else "")
             changed = with_point(raw, self.sweep, point, base=self.inputs.raw, where=f"{where} [sweep]")
-            self._plans[key] = _runs(name, changed, self.inputs, self.equations, self.times, where)
+            self._plans[key] = _runs(name, changed, self.inputs, self.equations, self.times, where, self.agents)
         return self._plans[key]
 
     def varied_values(self) -> dict[str, float]:
@@ -155,8 +157,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     """
     where = f"{inputs.name}.toml"
     scenario = check_schema(inputs.raw, where=where)
-    suffix = Path(inputs.model_file).suffix.lower()
-    model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
+    agents, model = _models(inputs, scenario, where)
     courses = read_courses(scenario, model, inputs.tables, where=where)
     population = read_population(scenario, inputs, model, where=where)
     changing = _changing(courses, population, scenario, model, where)
@@ -167,8 +168,9 @@ def expand_runs(inputs: Inputs) -> RunTable:
                          expected="something to simulate", remedy="Is it the right file?")  # fmt: skip
     keep = kept(scenario.output, equations, where=where)
     table = RunTable(
-        scenario=scenario, model=model, runs=(), times=sample_times(scenario.time, model, where), keep=keep,
-        metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs, equations=equations,
+        scenario=scenario, model=model, agents=agents, runs=(), times=sample_times(scenario.time, model, where),
+        keep=keep, metrics=wanted_metrics(scenario.output, equations, keep, where=where), inputs=inputs,
+        equations=equations,
         arms=tuple(_arms(scenario, _with_reference(inputs.raw, population), where)),
         sweep=_sweep(scenario, inputs, where),
         population=population, courses=courses, observed=_observed(population, keep, where),
@@ -180,9 +182,37 @@ def expand_runs(inputs: Inputs) -> RunTable:
     runs = tuple(run for arm in range(len(table.arms)) for run in table.plan(arm, 0))
     table = replace(table, runs=runs, notes=_notes(table, runs))
     swept_values(table.sweep, model, where=f"{where} [sweep]")
+    if agents is not None:
+        check_agents(table, agents, where=where)
     for run in runs:
         require_values(equations, {**run.given, **table.varied_values()}, keep, where=inputs.model_file)
     return table
+
+
+def _models(inputs: Inputs, scenario: ScenarioFile, where: str) -> tuple[AgentModel | None, Model]:
+    """Return the agent model, where it is one, and the model as quantities and equations."""
+    if scenario.engine == "agents":
+        agents = agent_model(inputs, scenario, where=where)
+        return agents, face(agents, time_unit=time_unit(scenario, where=where))
+    suffix = Path(inputs.model_file).suffix.lower()
+    return None, read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
+
+
+def check_agents(table: RunTable, model: AgentModel, *, where: str) -> None:
+    """Raise unless every arm's doses, and every value that it or the sweep gives, suit the agent model.
+
+    Raises
+    ------
+    InputError
+        Naming what does not.
+    """
+    check_options(table.scenario, model, table.times, where=where)
+    minutes = TIME_UNITS[table.model.time_unit]
+    for run in table.runs:
+        set_up(model, run.given, run.schedule, minutes=minutes, seed=0, where=f"{where} arm '{run.arm}'")
+    for name, values in swept_values(table.sweep, table.model, where=f"{where} [sweep]").items():
+        for value in (values.min(), values.max()):
+            set_values(model, {name: float(value)}, seed=0, where=f"{where} [sweep]")
 
 
 def _changing(
@@ -262,18 +292,24 @@ def _arms(scenario: ScenarioFile, raw: Mapping[str, Any], where: str) -> list[tu
 
 
 def _runs(
-    arm: str, raw: dict[str, Any], inputs: Inputs, equations: Equations, times: NDArray[np.float64], where: str
-) -> list[Run]:
+    arm: str, raw: dict[str, Any], inputs: Inputs, equations: Equations, times: NDArray[np.float64], where: str,
+    agents: AgentModel | None,
+) -> list[Run]:  # fmt: skip
     scenario = check_schema(raw, where=where)
     model = equations.model
     filled, notes, weight = _subject_values(scenario.subject, model, where)
+    notes = () if agents is not None and scenario.subject is None else notes  # a piece of tissue has no physiology
     chosen = parameter_values(scenario.parameters, model, f"{where} [parameters]", species=False)
     notes += tuple(f"parameters.{k} replaces the subject's" for k in chosen if k in filled)
     start = parameter_values(scenario.initial, model, f"{where} [initial]", species=True)
     given = filled | chosen | start
     weight = _weight(weight, scenario, given, model, where)
     given_doses, made_notes = product_doses(scenario, equations, where)
-    made = [regimen_dose(d, k, equations, weight, where) for k, d in enumerate(given_doses, 1) if d.role != RESCUE]
+    made = [
+        regimen_dose(d, k, equations, weight, where, agents=agents)
+        for k, d in enumerate(given_doses, 1)
+        if d.role != RESCUE
+    ]
     doses = delivered_doses([dose for dose, _ in made], scenario, model, where)
     per_kg, notes = tuple(share for _, share in made), notes + made_notes
     tables = dosing_tables(scenario, inputs, equations, where)

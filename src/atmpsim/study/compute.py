@@ -1,25 +1,20 @@
-"""Compute a part of the table of runs: integrate, observe and summarise, as plain arrays."""
+"""Compute a part of the table of runs: simulate, measure and summarise, as plain arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.engines.ensemble import gather
-from atmpsim.engines.program import Program, prepare
-from atmpsim.engines.solve import Solution, needed_states, observe, solve
-from atmpsim.engines.start import initial_leaves
-from atmpsim.engines.trajectory import Failure, Status
+from atmpsim.engines.trajectory import Status
 from atmpsim.results.summary import metric_values
-from atmpsim.scenario.dosing import Schedule
 from atmpsim.scenario.rows import Group, positions, rows
 from atmpsim.scenario.table import RunTable
-from atmpsim.study.failure import failure_message
-from atmpsim.study.labels import Labels, run_label
-from atmpsim.study.simulate import tolerances
+from atmpsim.study.labels import Labels
+from atmpsim.study.ode_runs import run_odes
+from atmpsim.study.solved import Columns, Saving, Solved, stacked
 
 FloatArray = NDArray[np.float64]
 Adjust = Callable[[Group], Group]
@@ -38,6 +33,8 @@ class Computed:
     status: NDArray[np.int8]
     steps: NDArray[np.int64]
     messages: tuple[str, ...] = field(repr=False)
+    fields: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    tables: Mapping[str, Columns] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -46,7 +43,14 @@ class Computed:
 
 
 def compute(
-    table: RunTable, labels: Labels, begin: int, end: int, *, threads: int | None = 1, adjust: Adjust | None = None
+    table: RunTable,
+    labels: Labels,
+    begin: int,
+    end: int,
+    *,
+    threads: int | None = 1,
+    adjust: Adjust | None = None,
+    saving: Saving | None = None,
 ) -> Computed:
     """Return the runs `begin` to `end` of a table; what comes out does not depend on how a table is cut.
 
@@ -56,32 +60,64 @@ def compute(
         How many threads the solver takes; all cores if None.
     adjust
         Gives each run of a group a schedule of its own.
+    saving
+        Where runs that take long save their state, to go on from it; only the agent engine does.
     """
-    size, samples = end - begin, table.times.size
-    curves = {name: np.empty((size, samples)) for name in table.keep}
-    parameters = np.empty((size, len(labels.parameters)))
-    status, steps = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.int64)
-    messages = [""] * size
+    made = nothing(table, labels, begin, end)
     batch = BATCH if threads == 1 else 8 * BATCH
+    messages, tables = [""] * made.size, []
     for planned in rows(table, begin, end):
         group = planned if adjust is None else adjust(planned)
         for first in range(0, group.members.size, batch):
             part = group.part(first, first + batch)
             own = part.members - begin
-            program, found = _integrate(table, part, threads)
-            for name, values in observe(program.equations, found, times=table.times, select=table.keep).items():
-                curves[name][own] = values
-            constants = program.equations.constants
-            parameters[own] = found.constants[:, 0][:, [constants.index(name) for name in labels.parameters]]
-            steps[own] = found.steps
-            for k, failure in found.failures.items():
-                row = int(own[k])
-                status[row] = failure.status
-                messages[row] = _message(table, begin + row, failure, part.schedules[int(part.which[k])])
-    curves |= _measured(table, curves, begin, end)
-    made = metric_values(curves, table.metrics, table.times, labels.limits)
-    return Computed(begin=begin, curves=curves, metrics=made, parameters=parameters, status=status, steps=steps,
-                    messages=tuple(messages))  # fmt: skip
+            solved = _solve(table, labels, part, threads, saving)
+            for name, values in solved.curves.items():
+                made.curves[name][own] = values
+            for name, field_values in solved.fields.items():
+                made.fields[name][own] = field_values
+            made.parameters[own], made.status[own], made.steps[own] = solved.parameters, solved.status, solved.steps
+            for row, message in zip(own.tolist(), solved.messages, strict=True):
+                messages[row] = message
+            tables.append(solved.tables)
+    curves = {**made.curves, **_measured(table, made.curves, begin, end)}
+    metrics = metric_values(curves, table.metrics, table.times, labels.limits)
+    return replace(made, curves=curves, metrics=metrics, messages=tuple(messages), tables=_in_order(stacked(tables)))
+
+
+def _in_order(tables: Mapping[str, Columns]) -> dict[str, Columns]:
+    """Return tables whose rows follow the order of the runs, as parts of a run's group may not."""
+    made: dict[str, Columns] = {}
+    for name, columns in tables.items():
+        order = np.argsort(columns["run"], kind="stable")
+        made[name] = {column: values[order] for column, values in columns.items()}
+    return made
+
+
+def _solve(table: RunTable, labels: Labels, group: Group, threads: int | None, saving: Saving | None) -> Solved:
+    """Return some runs by the engine of the scenario."""
+    if table.agents is None:
+        return run_odes(table, labels, group, threads=threads)
+    from atmpsim.study.agent_runs import run_agents  # only who needs the agents' kernels waits for them
+
+    return run_agents(table, labels, group, threads=threads, saving=saving)
+
+
+def nothing(table: RunTable, labels: Labels, begin: int, end: int) -> Computed:
+    """Return the shape of some runs, without anything computed."""
+    size = end - begin
+    fields = {}
+    if table.agents is not None:
+        from atmpsim.study.agent_runs import no_fields
+
+        shots = len(table.scenario.agents.snapshots)
+        fields = {k: np.repeat(v[None], size, axis=0) for k, v in no_fields(table, shots).items()}
+    curves = {name: np.full((size, table.times.size), np.nan) for name in table.curves}
+    return Computed(
+        begin=begin, curves=curves, metrics={f"{k}.{metric}": np.full(size, np.nan) for k, metric in table.metrics},
+        parameters=np.empty((size, len(labels.parameters))), status=np.zeros(size, dtype=np.int8),
+        steps=np.zeros(size, dtype=np.int64), messages=("",) * size, fields=fields,
+    )  # fmt: skip
 
 
 def joined(parts: Sequence[Computed]) -> Computed:
@@ -97,6 +133,8 @@ def joined(parts: Sequence[Computed]) -> Computed:
         status=np.concatenate([p.status for p in parts]),
         steps=np.concatenate([p.steps for p in parts]),
         messages=tuple(message for p in parts for message in p.messages),
+        fields={k: np.concatenate([p.fields[k] for p in parts]) for k in first.fields},
+        tables=stacked([p.tables for p in parts]),
     )
 
 
@@ -110,26 +148,6 @@ def _measured(table: RunTable, curves: Mapping[str, FloatArray], begin: int, end
         f"{name}.observed": table.population.measured(name, curves[name], where["subject"], draws, where["replicate"])
         for name in table.observed
     }
-
-
-def _integrate(table: RunTable, group: Group, threads: int | None) -> tuple[Program, Solution]:
-    program = prepare(table.model, fixed=group.given)
-    equations, solver = program.equations, table.scenario.solver
-    leaves = initial_leaves(equations, group.given, start=0.0, where=f"arm '{group.arm}'")
-    schedules = [group.schedules[k] for k in group.which.tolist()] if len(group.schedules) > 1 else group.schedules
-    ensemble = gather(equations, leaves, count=group.members.size, schedules=schedules)
-    limits = tolerances(equations, rtol=solver.rtol, atol=solver.atol, max_steps=solver.max_steps, where="[solver]")
-    solution = solve(
-        program, ensemble, times=table.times, tolerances=limits, states=needed_states(equations, table.keep),
-        method=solver.method, sample=table.scenario.time.sample_at_dose, threads=threads,
-    )  # fmt: skip
-    return program, solution
-
-
-def _message(table: RunTable, run: int, failure: Failure, schedule: Schedule) -> str:
-    given = [d for d in schedule.log if d.start <= failure.time]
-    last = f"dose {len(given)} ({given[-1].name})" if given else ""
-    return failure_message(table.model, failure, where=run_label(table, run), last_dose=last)
 
 
 def failed(computed: Computed) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from atmpsim.errors import InputError, SimulationError
-from atmpsim.study.tasks import Done, Spec, do_chunk
+from atmpsim.study.tasks import Done, Spec, do_chunk, halt
 
 MOST_DEATHS = 3
 """How often in a row all processes may die without any chunk done before the run is given up."""
@@ -21,7 +21,10 @@ _AHEAD = 2  # tasks in the queue of a pool for each worker: enough to keep it bu
 def run_threads(spec: Spec, tasks: Sequence[int], *, threads: int) -> Generator[Done]:
     """Yield what each task says as it ends, from threads of this process."""
     with _stopping(ThreadPoolExecutor(threads)) as pool:
-        yield from _flow(pool, spec, tasks, threads)
+        try:
+            yield from _flow(pool, spec, tasks, threads)
+        finally:
+            halt(spec)
 
 
 def run_processes(spec: Spec, tasks: Sequence[int], *, workers: int) -> Generator[Done]:

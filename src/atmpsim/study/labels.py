@@ -28,7 +28,7 @@ class Labels:
 def label(table: RunTable) -> Labels:
     """Return the labels of a table."""
     variables = {name: describe(table.model, name) for name in table.keep}
-    names, limits = _at_the_start(table, variables)
+    names, limits = (_chosen(table), {}) if table.agents is not None else _at_the_start(table, variables)
     for name in table.observed:
         known = variables[name]
         variables[f"{name}.observed"] = replace(
@@ -36,6 +36,12 @@ def label(table: RunTable) -> Labels:
         )
         limits |= {f"{name}.observed": limits[name]} if name in limits else {}
     return Labels(grid=grid(table), variables=variables, limits=limits, parameters=names)
+
+
+def _chosen(table: RunTable) -> tuple[str, ...]:
+    """Return the ids of what a scenario sets in an agent model, of all the many that it could, and of its volume."""
+    given = {name for run in table.runs for name in run.given} | {*table.varied_values()}
+    return tuple(k for k in table.model.quantities if k in given or k in table.model.compartments)
 
 
 def _at_the_start(table: RunTable, variables: dict[str, Variable]) -> tuple[tuple[str, ...], dict[str, float]]:

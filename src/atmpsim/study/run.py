@@ -16,6 +16,7 @@ from atmpsim.scenario.reader import Inputs, load_inputs
 from atmpsim.scenario.table import RunTable, expand_runs
 from atmpsim.study.compute import compute, failed, joined
 from atmpsim.study.labels import label
+from atmpsim.study.tissue import label_tables
 from atmpsim.study.tree import label_computed, label_rest
 
 _PIECE = 2048  # runs between two reports of progress
@@ -29,12 +30,13 @@ def run(
     *,
     out: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     overwrite: bool = False,
     workers: int | None = None,
     cluster: str | None = None,
     resume: bool = False,
     retry_failed: bool = False,
+    checkpoint_pause: float = 60.0,
     progress: Progress | None = None,
     computed: Callable[[xr.DataTree], None] | None = None,
 ) -> xr.DataTree:
@@ -58,6 +60,8 @@ def run(
         Finish what an earlier run of the same input left at `out`.
     retry_failed
         Compute again the chunks of a stored result in which runs failed.
+    checkpoint_pause
+        The least seconds between two checkpoints of one run of an agent model, from which `resume` goes on.
     progress
         Called with the number of runs done, of all runs, and of those that failed.
     computed
@@ -84,9 +88,12 @@ def run(
         if not table.summary_only:
             return on_grid(execute(table, inputs, progress=progress))
         with tempfile.TemporaryDirectory() as folder:
-            return _stream(table, inputs, str(Path(folder, "result.zarr")), overwrite=False, progress=progress, **how)
-    if any(how.values()) or table.summary_only or table.size > MOST_IN_MEMORY or _begun(out):
-        return _stream(table, inputs, str(out), overwrite=overwrite, progress=progress, **how)
+            return _stream(table, inputs, str(Path(folder, "result.zarr")), overwrite=False, progress=progress,
+                           pause=checkpoint_pause, **how)  # fmt: skip
+    # a run of an agent model may take hours: each is stored as it ends, and saved on the way
+    long = table.agents is not None and Path(out).suffix == ".zarr"
+    if long or any(how.values()) or table.summary_only or table.size > MOST_IN_MEMORY or _begun(out):
+        return _stream(table, inputs, str(out), overwrite=overwrite, progress=progress, pause=checkpoint_pause, **how)
     check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
     tree = execute(table, inputs, progress=progress)
     gridded = on_grid(tree)
@@ -124,9 +131,12 @@ def execute(table: RunTable, inputs: Inputs, *, progress: Progress | None = None
     """Return the result of every run of a table, over the dimension `run`."""
     labels = label(table)
     parts = []
-    for begin in range(0, table.size, _PIECE):
-        parts.append(compute(table, labels, begin, min(begin + _PIECE, table.size), threads=None))
+    piece = _PIECE if table.agents is None else 1
+    for begin in range(0, table.size, piece):
+        parts.append(compute(table, labels, begin, min(begin + piece, table.size), threads=None))
         if progress is not None:
             progress(begin + parts[-1].size, table.size, sum(map(failed, parts)))
-    groups = {**label_rest(table, labels, inputs), **label_computed(table, labels, joined(parts))}
+    whole = joined(parts)
+    groups = {**label_rest(table, labels, inputs), **label_computed(table, labels, whole)}
+    groups |= label_tables(table, whole.tables)
     return xr.DataTree.from_dict({name if name == "/" else f"/{name}": d for name, d in groups.items()})

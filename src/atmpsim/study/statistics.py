@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from atmpsim.results import bins
 from atmpsim.results.dataset import time_coordinate
-from atmpsim.results.digest import BLOCK
 from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, PARTS, SQUARES, merged, moments
 from atmpsim.results.stream import Stream
 from atmpsim.results.variables import UNKNOWN_UNIT
@@ -50,8 +49,8 @@ def prepare_partials(stream: Stream) -> None:
 def write_partial(stream: Stream, table: RunTable, computed: Computed, index: int) -> None:
     """Write what the runs of one chunk add to the statistics."""
     begin, end = computed.begin, computed.begin + computed.size
-    per_cell = runs_per_cell(table)
-    edges = sorted({begin, end, *range(_up(begin, BLOCK), end, BLOCK), *range(_up(begin, per_cell), end, per_cell)})
+    per_cell, block = runs_per_cell(table), stream.block
+    edges = sorted({begin, end, *range(_up(begin, block), end, block), *range(_up(begin, per_cell), end, per_cell)})
     spans = list(pairwise(edges))
     curves = list(computed.curves.values())
     made = np.stack([np.stack([moments(c[a - begin : b - begin]) for c in curves], axis=1) for a, b in spans])

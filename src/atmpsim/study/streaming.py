@@ -14,14 +14,16 @@ from pathlib import Path
 import xarray as xr
 
 from atmpsim.errors import ResultError
-from atmpsim.results.digest import BLOCK
 from atmpsim.results.store import order_of, replace_with, stored_sha256
 from atmpsim.results.stream import (
     DIGEST,
+    ROWS,
     Stream,
     create,
+    drop_tables,
     forget_failed,
     is_stream,
+    join_tables,
     open_stream,
     quiet,
     store_group,
@@ -29,17 +31,18 @@ from atmpsim.results.stream import (
 )  # fmt: skip
 from atmpsim.scenario.reader import Inputs
 from atmpsim.scenario.table import RunTable
-from atmpsim.study.compute import compute
+from atmpsim.study.compute import compute, nothing
 from atmpsim.study.executors import choose
 from atmpsim.study.labels import Labels, label, run_coordinates
 from atmpsim.study.statistics import drop_partials, finish_statistics, prepare_partials
 from atmpsim.study.tasks import Done, Spec, cores, forget, keep, unwritable
-from atmpsim.study.tree import label_computed, label_rest
+from atmpsim.study.tree import block_of, label_computed, label_rest
 
 Progress = Callable[[int, int, int], None]
 SECONDS_PER_CHUNK = 2.0
 MOST_BLOCKS = 64
 _PROBED = 32
+_BYTES_PER_CELL = 80  # of a snapshot
 _TASKS_PER_WORKER = 4
 _BYTES = 1.5e8  # of kept curves in a chunk, at most
 
@@ -64,32 +67,49 @@ def partial_of(target: str) -> str:
     return target if "://" in target else f"{target}.partial"
 
 
-def estimate(table: RunTable, labels: Labels | None = None) -> Estimate:
-    """Return what a table will cost, from a timed probe of its first runs."""
+def estimate(table: RunTable, labels: Labels | None = None, *, probe: bool = True) -> Estimate:
+    """Return what a table will cost, from a timed probe of its first runs; without one, some seconds for each."""
     labels = labels or label(table)
+    if table.agents is not None:
+        return _estimate_agents(table, labels, probe=probe)
     count = min(_PROBED, table.size)
     compute(table, labels, 0, count)  # the first call compiles
     started = time.perf_counter()
     compute(table, labels, 0, count)
-    seconds = (time.perf_counter() - started) / count
+    return Estimate(runs=table.size, seconds_per_run=(time.perf_counter() - started) / count,
+                    bytes=_bytes(table, labels))  # fmt: skip
+
+
+def _estimate_agents(table: RunTable, labels: Labels, *, probe: bool) -> Estimate:
+    """Return the cost of an agent table by the time that a first stretch of its first run takes."""
+    from atmpsim.study.agent_runs import timed
+
+    cells = sum(v.value or 0.0 for v in table.model.species.values() if v.unit == "cell")
+    shots = len(table.scenario.agents.snapshots)
+    size = _bytes(table, labels) + int(table.size * shots * cells * _BYTES_PER_CELL)
+    return Estimate(runs=table.size, seconds_per_run=timed(table) if probe else SECONDS_PER_CHUNK, bytes=size)
+
+
+def _bytes(table: RunTable, labels: Labels) -> int:
     columns = len(labels.parameters) + len(table.metrics) + 4
     if not table.summary_only:
         columns += len(table.curves) * table.times.size
-    return Estimate(runs=table.size, seconds_per_run=seconds, bytes=8 * columns * table.size)
+    return 8 * columns * table.size
 
 
 def chunk_size(table: RunTable, seconds_per_run: float, workers: int) -> int:
     """Return the runs in a chunk: some seconds of work, a few chunks for each worker, whole blocks."""
-    wanted = SECONDS_PER_CHUNK / max(seconds_per_run, 1e-9) / BLOCK
-    fair = table.size / (_TASKS_PER_WORKER * workers) / BLOCK
-    fitting = _BYTES / (8 * table.times.size * len(table.curves) * BLOCK)
-    return BLOCK * max(1, min(MOST_BLOCKS, math.floor(wanted), math.ceil(fair), math.floor(fitting)))
+    block = block_of(table)
+    wanted = SECONDS_PER_CHUNK / max(seconds_per_run, 1e-9) / block
+    fair = table.size / (_TASKS_PER_WORKER * workers) / block
+    fitting = _BYTES / (8 * table.times.size * len(table.curves) * block)
+    return block * max(1, min(MOST_BLOCKS, math.floor(wanted), math.ceil(fair), math.floor(fitting)))
 
 
 def run_stream(
     table: RunTable, inputs: Inputs, target: str, *, workers: int | None = None, cluster: str | None = None,
     threads: int | None = None, resume: bool = False, overwrite: bool = False, chunk: int | None = None,
-    order: Sequence[int] | None = None, progress: Progress | None = None,
+    order: Sequence[int] | None = None, progress: Progress | None = None, pause: float = 60.0,
 ) -> None:  # fmt: skip
     """Run a table into a store at `target`.
 
@@ -101,6 +121,8 @@ def run_stream(
         Throw away what stands there, finished or not.
     chunk, order
         Runs in a chunk and the order of the chunks; the result does not depend on them.
+    pause
+        The least seconds between two checkpoints of a run that takes long.
 
     Raises
     ------
@@ -111,7 +133,9 @@ def run_stream(
     try:
         stream = _opened(table, labels, inputs, address, resume=resume, overwrite=overwrite,
                          chunk=chunk, workers=workers or cores())  # fmt: skip
-        spec = Spec(inputs=inputs.as_json(), sha256=inputs.sha256, address=address)
+        # with fewer runs than cores each takes several
+        spec = Spec(inputs=inputs.as_json(), sha256=inputs.sha256, address=address, pause=pause,
+                    threads=max(1, cores() // table.size) if table.agents is not None else 1)  # fmt: skip
         keep(spec, table, labels, stream)
         if table.summary_only:
             prepare_partials(stream)
@@ -127,6 +151,7 @@ def run_stream(
             )
         _seal(stream, table, labels, inputs)
         forget(spec)
+        shutil.rmtree(f"{address}.checkpoints", ignore_errors=True)
         if "://" not in target:
             replace_with(Path(address), Path(target))
     except OSError as error:
@@ -179,18 +204,20 @@ def _opened(
         return _resumed(address, sha256, inputs, resume, where)
     if "://" not in address and exists:
         shutil.rmtree(address)
-    cost = estimate(table, labels)
+    agents = table.agents is not None
+    cost = estimate(table, labels, probe=not agents)
     _check_space(address, cost, where)
-    sample = label_computed(table, labels, compute(table, labels, 0, min(8, table.size)))
+    few = min(8, table.size)
+    sample = label_computed(table, labels, nothing(table, labels, 0, few) if agents else compute(table, labels, 0, few))
     rest = label_rest(table, labels, inputs)
     rows = xr.Dataset(coords=run_coordinates(table, labels, 0, table.size))
     runs = chunk or chunk_size(table, cost.seconds_per_run, workers)
     if "://" in address:
-        return create(address, sample, rest, rows=rows, size=table.size, chunk=runs)
+        return create(address, sample, rest, rows=rows, size=table.size, chunk=runs, block=block_of(table))
     # made beside its place, so that whoever finds a store there finds it whole
     made = f"{address}.{os.getpid()}"
     try:
-        create(made, sample, rest, rows=rows, size=table.size, chunk=runs)
+        create(made, sample, rest, rows=rows, size=table.size, chunk=runs, block=block_of(table))
         os.rename(made, address)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -228,18 +255,22 @@ def _seal(stream: Stream, table: RunTable, labels: Labels, inputs: Inputs) -> No
         return
     rest = _inner_groups(stream, label_rest(table, labels, inputs), labels)
     with quiet():
+        for name, dataset in join_tables(stream).items():
+            rest[name] = dataset
+            store_group(stream, name, dataset)
         if table.summary_only:
             rest["statistics"] = finish_statistics(stream, table, labels)
             store_group(stream, "statistics", rest["statistics"])
         digest = stored_digest(stream, rest, labels.grid, order_of(labels.grid))
         stream.root["provenance"].attrs[DIGEST] = digest
         drop_partials(stream)
+        drop_tables(stream)
 
 
 def _inner_groups(stream: Stream, rest: Mapping[str, xr.Dataset], labels: Labels) -> dict[str, xr.Dataset]:
     """Return what is the same for all runs: the groups of `rest`, and the coordinates of the others."""
     made = dict(rest)
-    for name in ("trajectories", "summary", "parameters", "status"):
+    for name in ROWS:
         if name in stream.root:
             with quiet(), xr.open_zarr(stream.address, group=name, consolidated=False, decode_times=False) as stored:
                 inner = stored[[k for k, v in stored.variables.items() if "run" not in v.dims]].load()

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from atmpsim.results.dataset import statuses, trajectories
+from atmpsim.results.digest import BLOCK
 from atmpsim.results.provenance import provenance, root_attributes
 from atmpsim.results.summary import label_metrics
 from atmpsim.results.variables import UNKNOWN_UNIT, describe
@@ -18,6 +19,7 @@ from atmpsim.scenario.rows import positions, rows
 from atmpsim.scenario.table import RunTable
 from atmpsim.study.compute import Computed
 from atmpsim.study.labels import Labels, run_coordinates
+from atmpsim.study.tissue import label_fields
 
 MOST_LOGGED = 20_000
 """Runs up to which every dose of every run is logged; beyond, those of the first subject of each arm and point."""
@@ -37,19 +39,25 @@ def label_computed(table: RunTable, labels: Labels, computed: Computed) -> dict[
         groups["trajectories"] = trajectories(
             computed.curves, times=table.times, time_units=unit, variables=labels.variables, detection=labels.limits
         )
+    if computed.fields:
+        groups["fields"] = label_fields(table, computed.fields)
     return {name: dataset.assign_coords(rows) for name, dataset in groups.items()}
+
+
+def block_of(table: RunTable) -> int:
+    """Return the runs that are hashed together: one where a run is long, so that each can be stored by itself."""
+    return BLOCK if table.agents is None else 1
 
 
 def label_rest(table: RunTable, labels: Labels, inputs: Inputs) -> dict[str, xr.Dataset]:
     """Return the groups that do not depend on what comes out: root, doses, grid and provenance."""
     scenario = table.scenario
-    extra = {
+    extra: dict[str, Any] = {
         "question": scenario.question, "context_of_use": scenario.context_of_use, "model": table.model.id,
-        "caution": table.model.caution,
+        "caution": table.model.caution, "engine": scenario.engine, "runs_per_block": block_of(table),
     }  # fmt: skip
-    origin = provenance(
-        inputs.as_json(), inputs_sha256=inputs.sha256, model_sha256=table.model.digest, seed=inputs.seed
-    )
+    model = table.model if table.agents is None else table.agents
+    origin = provenance(inputs.as_json(), inputs_sha256=inputs.sha256, model_sha256=model.digest, seed=inputs.seed)
     return {
         "/": xr.Dataset(attrs=root_attributes(title=scenario.title, notes=table.notes, extra=extra)),
         "doses": doses(table, labels),
