@@ -178,7 +178,7 @@ def _fields_alone(world: World, crew: Crew) -> float:
     kept = w.fields.density.copy()
     t = time.perf_counter()
     crew.run(
-        a.split_steps, w.cells, world.layout, w.tenants, w.fields, w.sweeps, w.box.nx, steps,
+        a.split_steps, w.cells, world.layout, w.tenants, w.fields, w.sweeps, steps,
         w.box.dt_mechanics / w.fields.substeps, barrier=w.barrier,
     )  # fmt: skip
     elapsed = time.perf_counter() - t

@@ -9,7 +9,8 @@ from atmpsim.agents.spec import PHYSICELL, AgentModel
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.advance import Fields
 from atmpsim.kernels.agents.implicit_fields import Solver
-from atmpsim.kernels.agents.split_fields import LANES, Sweeps, eliminate
+from atmpsim.kernels.agents.lines import LANES, ROW_GROUPS
+from atmpsim.kernels.agents.split_fields import Sweeps, eliminate
 
 IMPLICIT, SPLIT = "implicit", "physicell"
 SCHEMES = (IMPLICIT, SPLIT)
@@ -76,7 +77,7 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     )  # fmt: skip
 
 
-def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
+def make_sweeps(model: AgentModel, fixed: NDArray[np.float64], *, threads: int) -> Sweeps:
     """Return the eliminated systems of the split scheme, and the held voxels row by row.
 
     PhysiCell takes the voxel's length along x for all directions: so does `compatibility`.
@@ -87,13 +88,14 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
     if model.compatibility == PHYSICELL:
         size[:] = size[0]
     count = len(model.substrates)
-    pivot, upper = np.zeros((count, 3, max(shape))), np.zeros((count, 3, max(shape)))
-    coupling = np.zeros((count, 3))
+    longest = max(*shape, fixed.shape[-1])
+    pivot, ratio, upper = (np.zeros((count, 3, longest)) for _ in range(3))
     for s, substrate in enumerate(model.substrates):
         for d in range(directions):
-            coupling[s, d] = dt * substrate.diffusion / size[d] ** 2
-            found = eliminate(shape[d], coupling[s, d], dt * substrate.decay / directions)
+            coupling = dt * substrate.diffusion / size[d] ** 2
+            found = eliminate(shape[d], coupling, dt * substrate.decay / directions)
             pivot[s, d, : shape[d]], upper[s, d, : shape[d]] = found
+            ratio[s, d] = coupling * pivot[s, d]
     rows = fixed.reshape(count, -1, fixed.shape[-1])
     held = ~np.isnan(rows)
     start = np.zeros((count, rows.shape[1] + 1), dtype=np.int64)
@@ -101,9 +103,10 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
     start[:, 1:] = totals
     start[1:, 0] = totals[:-1, -1]
     return Sweeps(
-        coupling=coupling, pivot=pivot, upper=upper, held_start=start,
+        pivot=pivot, ratio=ratio, upper=upper, held_start=start,
         held_column=np.ascontiguousarray(np.nonzero(held)[2], dtype=np.int64),
         held_value=rows[held], moves=np.ones(count, np.uint8),
+        scratch=np.zeros((threads, ROW_GROUPS * LANES * fixed.shape[-1])),
     )  # fmt: skip
 
 

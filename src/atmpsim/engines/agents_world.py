@@ -18,6 +18,7 @@ from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.barrier import BARRIER_WORDS
+from atmpsim.kernels.agents.clock import STAGES
 from atmpsim.kernels.agents.forces import BY_CELL, BY_TYPE, UNIFORM
 from atmpsim.kernels.agents.lists import Neighbours
 from atmpsim.kernels.agents.phenotype import live_on
@@ -83,10 +84,11 @@ class World:
             cells=cells, types=self.types, layout=self.layout, quirks=make_quirks(model), box=make_box(model),
             near=self._neighbours(room, ROOM_FOR_NEIGHBOURS),
             tenants=Tenants(np.zeros(voxels + 1, np.int64), np.zeros(room, np.int32), np.ones(voxels, np.uint8)),
-            fields=fields, sweeps=make_sweeps(model, fields.fixed),
+            fields=fields, sweeps=make_sweeps(model, fields.fixed, threads=threads),
             solver=make_solver(model, fields.density.shape[1:]), plan=self.plan,
             memory=np.zeros(a.MEMORY, np.int64), stale=np.ones(threads, np.uint8),
-            longest=np.zeros(threads, np.int64), barrier=np.zeros(BARRIER_WORDS, np.int64),
+            longest=np.zeros(threads, np.int64), spent=np.zeros(len(STAGES), np.int64),
+            barrier=np.zeros(BARRIER_WORDS, np.int64),
         )  # fmt: skip
 
     def _may(self, *kinds: int | np.integer) -> bool:
@@ -144,7 +146,7 @@ class World:
         if self.scheme == SPLIT:
             w = self.w
             crew.run(
-                a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, w.box.nx, 1, self._dt_field,
+                a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, 1, self._dt_field,
                 barrier=w.barrier,
             )  # fmt: skip
         if self.step % self.phenotype_every == 0:

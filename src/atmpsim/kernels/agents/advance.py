@@ -10,9 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
+from atmpsim.kernels.agents import clock
 from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.clock import book, cycles
 from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.forces import find_velocities, move
 from atmpsim.kernels.agents.implicit_fields import Solver, implicit_step
@@ -79,7 +82,16 @@ class World(NamedTuple):
     memory: NDArray[np.int64]
     stale: NDArray[np.uint8]  # (threads,)
     longest: NDArray[np.int64]  # (threads,)
+    spent: NDArray[np.int64]  # (STAGES,) cycles in each stage
     barrier: NDArray[np.int64]
+
+
+@inner
+def _most(values):
+    most = int64(values[0])
+    for k in range(1, values.size):
+        most = max(most, int64(values[k]))
+    return most
 
 
 @inner
@@ -94,8 +106,8 @@ def _make_lists(cells, count, near, skin, memory, stale, longest, thread, thread
     stale[thread] = 0
     meet(barrier, threads)
     if thread == 0:
-        memory[LONGEST] = longest.max()
-    return longest.max() <= near.who.shape[1]
+        memory[LONGEST] = _most(longest)
+    return _most(longest) <= near.who.shape[1]
 
 
 @entry
@@ -121,18 +133,18 @@ def settle_sources(cells, count, layout, box, tenants, fields, memory, dt, threa
 
 
 @entry
-def split_steps(cells, layout, tenants, fields, sweeps, nx, steps, dt, thread, threads, barrier):
-    """Advance all fields by some split steps of `dt`."""
-    if layout.substrates == 0:
-        return
-    density = fields.density.reshape(layout.substrates, -1)
-    for _ in range(steps):
-        split_step(
-            fields.density, nx, sweeps, fields.factor, fields.shift, fields.mapped, thread, threads, barrier
-        )  # fmt: skip
-        if layout.inside >= 0:
-            exchange(cells, layout, tenants, dt, fields.voxel_volume, density, thread, threads)
-            meet(barrier, threads)
+def split_steps(cells, layout, tenants, fields, sweeps, steps, dt, thread, threads, barrier):
+    """Advance all fields by some split steps of `dt`, one substrate after the other: each is small enough to cache."""
+    for s in range(layout.substrates):
+        density = fields.density[s]
+        flat = density.reshape(density.size)
+        for _ in range(steps):
+            split_step(
+                density, sweeps, s, fields.factor[s], fields.shift[s], fields.mapped[s], thread, threads, barrier
+            )  # fmt: skip
+            if layout.inside >= 0:
+                exchange(cells, layout, tenants, dt, fields.voxel_volume, flat, s, thread, threads)
+                meet(barrier, threads)
 
 
 @inner
@@ -162,8 +174,10 @@ def advance(w, count, skin, seed, last, thread, threads):
     tenants, fields, memory, stale, barrier = w.tenants, w.fields, w.memory, w.stale, w.barrier
     dt = box.dt_mechanics / max(fields.substeps, 1)
     step = memory[STEP]
+    spent = w.spent
     while step < last:
-        old = stale.max() > 0
+        tick = cycles()
+        old = _most(stale) > 0
         meet(barrier, threads)
         if old and not _make_lists(cells, count, near, skin, memory, stale, w.longest, thread, threads, barrier):
             meet(barrier, threads)
@@ -171,35 +185,44 @@ def advance(w, count, skin, seed, last, thread, threads):
             if thread == 0:
                 memory[STEP], memory[STATUS] = step, NEEDS_ROOM
             return
+        tick = book(spent, clock.LISTS, tick, thread)
         find_velocities(
             cells, count, types, near, box, quirks, plan.affinities, fields.density, seed, step, thread, threads
         )
+        tick = book(spent, clock.VELOCITIES, tick, thread)
         if (step + 1) % plan.phenotype_every == 0:  # what only rules ask for
             if plan.contacts:
                 count_contacts(cells, count, layout, near, quirks, thread, threads)
             measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, True, thread, threads)
+        tick = book(spent, clock.SIGNALS, tick, thread)
         if plan.acts:
             decide(cells, count, types, near, box, quirks, seed, step, thread, threads)
         meet(barrier, threads)
+        tick = book(spent, clock.DECISIONS, tick, thread)
         if plan.attaches and thread == 0:
             renew_springs(cells, count, types, near, box, seed, step)
         if plan.springs:
             meet(barrier, threads)
             pull(cells, count, types, thread, threads)
             meet(barrier, threads)
+        tick = book(spent, clock.SPRINGS, tick, thread)
         if plan.acts:
             if thread == 0:
                 carry_out(cells, count, types, layout, box, plan.springs, seed, step)
             meet(barrier, threads)
+        tick = book(spent, clock.ACTS, tick, thread)
         if move(cells, count, box, quirks, skin, thread, threads):
             stale[thread] = 1
         meet(barrier, threads)
+        tick = book(spent, clock.MOVEMENT, tick, thread)
         settle_sources(cells, count, layout, box, tenants, fields, memory, dt, thread, threads, barrier)
+        tick = book(spent, clock.SOURCES, tick, thread)
         step += 1
         if fields.split:
             steps = fields.substeps - 1 if step == last else fields.substeps
-            split_steps(cells, layout, tenants, fields, w.sweeps, box.nx, steps, dt, thread, threads, barrier)
+            split_steps(cells, layout, tenants, fields, w.sweeps, steps, dt, thread, threads, barrier)
         elif layout.substrates:
             _implicit_steps(cells, layout, tenants, fields, w.solver, box, step - 1, thread, threads, barrier)
+        tick = book(spent, clock.FIELDS, tick, thread)
     if thread == 0:
         memory[STEP], memory[STATUS] = step, DONE

@@ -35,29 +35,34 @@ class Neighbours(NamedTuple):
 
 
 @inner
+def _bins(length, size):
+    return int(min(length / size, 1e6)) + 1
+
+
+@inner
 def lay_grid(cells, count, skin, near):
     """Set size and extent of the bins from the cells that are there. For one thread."""
     real, whole = cells.real, cells.whole
     reach = 0.0
-    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    x0 = y0 = z0 = np.inf
+    x1 = y1 = z1 = -np.inf
     for i in range(count):
         if whole[STATE, i] != GONE and whole[OUTSIDE, i] == 0:
             reach = max(reach, real[REACH, i])
-            for d in range(3):
-                low[d], high[d] = min(low[d], real[X + d, i]), max(high[d], real[X + d, i])
+            x0, x1 = min(x0, real[X, i]), max(x1, real[X, i])
+            y0, y1 = min(y0, real[Y, i]), max(y1, real[Y, i])
+            z0, z1 = min(z0, real[Z, i]), max(z1, real[Z, i])
+    if x0 > x1:  # nobody
+        x0 = y0 = z0 = x1 = y1 = z1 = 0.0
     size = 2.0 * reach + skin
     bins = near.start.size - 1
     while True:  # coarser where there is no room for so many bins
-        total = 1.0
-        for d in range(3):
-            near.shape[d] = max(1, int(min((high[d] - low[d]) / size, 1e6)) + 1) if high[d] >= low[d] else 1
-            total *= near.shape[d]
-        if total <= bins:
+        nx, ny, nz = _bins(x1 - x0, size), _bins(y1 - y0, size), _bins(z1 - z0, size)
+        if float(nx) * ny * nz <= bins:
             break
         size *= 1.25
-    for d in range(3):
-        near.grid[d] = low[d] if high[d] >= low[d] else 0.0
-    near.grid[3] = size
+    near.shape[0], near.shape[1], near.shape[2] = nx, ny, nz
+    near.grid[0], near.grid[1], near.grid[2], near.grid[3] = x0, y0, z0, size
 
 
 @inner

@@ -130,21 +130,18 @@ def compose(cells, layout, tenants, fixed, dt, factor, shift, thread, threads):
 
 
 @inner
-def exchange(cells, layout, tenants, dt, voxel_volume, density, thread, threads):
-    """Let cells act on their voxels one by one, and book what each took in. `density` is (substrate, voxel)."""
-    real, member = cells.real, tenants.member
+def exchange(cells, layout, tenants, dt, voxel_volume, density, s, thread, threads):
+    """Let cells act on their voxels one by one, and book what each took in of substrate s. `density` is (voxel,)."""
+    member = tenants.member
+    losses, gains, gifts = cells.real[layout.loss + s], cells.real[layout.gain + s], cells.real[layout.gift + s]
+    inside = cells.real[layout.inside + s]
     begin, end = share(tenants.dirty.size, thread, threads, 64)
     for v in range(begin, end):
-        first, last = tenants.start[v], tenants.start[v + 1]
-        for s in range(layout.substrates):
-            p = density[s, v]
-            for k in range(first, last):
-                i = member[k]
-                loss, gain, gift = real[layout.loss + s, i], real[layout.gain + s, i], real[layout.gift + s, i]
-                after = (p + dt * gain) / (1.0 + dt * loss)
-                real[layout.inside + s, i] -= voxel_volume * (after - p + dt * gift)
-                p = after + dt * gift
-            density[s, v] = p
+        for k in range(tenants.start[v], tenants.start[v + 1]):
+            i, p = member[k], density[v]
+            after = (p + dt * gains[i]) / (1.0 + dt * losses[i])
+            inside[i] -= voxel_volume * (after - p + dt * gifts[i])
+            density[v] = after + dt * gifts[i]
 
 
 @inner
