@@ -40,6 +40,14 @@ def held_densities(model: AgentModel) -> NDArray[np.float64]:
     return fixed
 
 
+def in_lines(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an array of zeros that begins with a line of the cache."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 8)
+    begin = -room.ctypes.data % 64 // 8
+    return room[begin : begin + size].reshape(shape)
+
+
 def _padded(values: NDArray[np.float64], fill: float) -> NDArray[np.float64]:
     width = -values.shape[-1] % LANES
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)], constant_values=fill)

@@ -11,7 +11,7 @@ from atmpsim.agents.rules import RuleTables, compile_rules
 from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
 from atmpsim.engines.agents_crew import Crew
-from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, make_fields, make_solver, make_sweeps
+from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, in_lines, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
 from atmpsim.engines.agents_therapy import make_therapy, make_timetable, newcomers
 from atmpsim.errors import ModelError
@@ -20,17 +20,21 @@ from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.barrier import BARRIER_WORDS
 from atmpsim.kernels.agents.clock import STAGES
 from atmpsim.kernels.agents.forces import BY_CELL, BY_TYPE, UNIFORM
+from atmpsim.kernels.agents.interactions import FAR
 from atmpsim.kernels.agents.lists import Neighbours
+from atmpsim.kernels.agents.pairs import FORCE, RECORD
 from atmpsim.kernels.agents.phenotype import live_on
 from atmpsim.kernels.agents.population import divide, order_cells, refresh, reorder
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.sources import Tenants
 from atmpsim.kernels.agents.therapy import therapy_step
+from atmpsim.kernels.agents.vectors import LANES
 
 FIELD_STEP = 1.0  # min, of an implicit step: fields follow cells, whose rates change every phenotype step
 FIRST_SKIN = 2.0  # um
 SKINS = (0.8, 8.0)
 ROOM_FOR_NEIGHBOURS = 24
+ROOM_FOR_PAIRS = 4  # per cell
 BINS = 1 << 21
 BLOCK = 24.0  # um, the boxes by which cells are ordered in memory
 
@@ -82,7 +86,7 @@ class World:
         self._start = np.zeros(BINS + 2, np.int64)
         self.w = a.World(
             cells=cells, types=self.types, layout=self.layout, quirks=make_quirks(model), box=make_box(model),
-            near=self._neighbours(room, ROOM_FOR_NEIGHBOURS),
+            near=self._neighbours(room, ROOM_FOR_NEIGHBOURS, ROOM_FOR_PAIRS * self.count),
             tenants=Tenants(np.zeros(voxels + 1, np.int64), np.zeros(room, np.int32), np.ones(voxels, np.uint8)),
             fields=fields, sweeps=make_sweeps(model, fields.fixed, threads=threads),
             solver=make_solver(model, fields.density.shape[1:]), plan=self.plan,
@@ -114,10 +118,16 @@ class World:
                              expected=f"a part of the phenotype step, {steps.phenotype:g} min")  # fmt: skip
         return every
 
-    def _neighbours(self, room: int, width: int) -> Neighbours:
+    def _neighbours(self, room: int, width: int, pairs: int) -> Neighbours:
+        pairs += -pairs % LANES
+        records = in_lines((room + 1, RECORD))
+        records[-1, :3] = FAR
         return Neighbours(
-            who=np.zeros((room, width), np.uint32), number=np.zeros(room, np.uint32), order=np.zeros(room, np.uint32),
-            bin=np.zeros(room, np.int32), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
+            who=np.zeros((room, width), np.uint32), number=np.zeros(room, np.uint32),
+            mine=np.zeros(room + 1, np.int64), others=np.zeros((room, width), np.uint32),
+            first=np.zeros(pairs, np.uint32), second=np.zeros(pairs, np.uint32), records=records,
+            forces=in_lines((pairs, FORCE)), order=np.zeros(room, np.uint32), bin=np.zeros(room, np.int32),
+            start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
         )  # fmt: skip
 
     @property
@@ -132,7 +142,8 @@ class World:
 
     def bytes_per_cell(self) -> int:
         """Return the memory that one more cell takes."""
-        arrays = (*self.w.cells, *self.w.near[:4], self.w.tenants.member)
+        near = self.w.near
+        arrays = (*self.w.cells, *near[: near._fields.index("start")], self.w.tenants.member)
         return sum(array.nbytes for array in arrays) // self.w.cells.real.shape[1]
 
     def prepare(self, crew: Crew) -> None:
@@ -158,9 +169,19 @@ class World:
         while self.step < last:
             crew.run(a.advance, self.w, self.count, self.skin, self.seed, last)
             if self.w.memory[a.STATUS] == a.NEEDS_ROOM:
-                width = int(1.25 * self.w.memory[a.LONGEST]) + 4
-                self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width))
+                self._widen_lists()
         self._suit_skin((self.w.memory[a.LISTS] - lists) / (last - first))
+
+    def _widen_lists(self) -> None:
+        """Make room for as many neighbours and pairs as were just found."""
+        longest, pairs = int(self.w.memory[a.LONGEST]), int(self.w.memory[a.PAIRS])
+        near = self.w.near
+        width = near.who.shape[1] if longest <= near.who.shape[1] else int(1.25 * longest) + 4
+        if pairs <= near.first.size and width > near.who.shape[1]:
+            pairs = near.first.size
+        else:
+            pairs = int(1.1 * pairs)
+        self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width, pairs))
 
     def _suit_skin(self, lists_per_step: float) -> None:
         """Widen the skin where lists grow old fast, and narrow it where they last."""
@@ -252,7 +273,7 @@ class World:
             return
         room = int(needed * (1.5 if needed < 100_000 else 1.15))
         self.w = self.w._replace(
-            cells=with_room(self.w.cells, room), near=self._neighbours(room, self.w.near.who.shape[1]),
+            cells=with_room(self.w.cells, room), near=self._neighbours(room, self.w.near.who.shape[1], self.w.near.first.size),
             tenants=self.w.tenants._replace(member=np.zeros(room, np.int32)),
         )  # fmt: skip
 

@@ -17,10 +17,18 @@ from atmpsim.kernels.agents import clock
 from atmpsim.kernels.agents.barrier import meet, share
 from atmpsim.kernels.agents.clock import book, cycles
 from atmpsim.kernels.agents.compiled import entry, inner
-from atmpsim.kernels.agents.forces import find_velocities, move
+from atmpsim.kernels.agents.forces import find_velocities, move, press_pairs, record
 from atmpsim.kernels.agents.implicit_fields import Solver, implicit_step
 from atmpsim.kernels.agents.interactions import carry_out, count_contacts, decide
-from atmpsim.kernels.agents.lists import Neighbours, fill_bins, find_neighbours, lay_grid
+from atmpsim.kernels.agents.lists import (
+    Neighbours,
+    fill_bins,
+    find_neighbours,
+    find_others,
+    lay_grid,
+    list_pairs,
+    number_pairs,
+)
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.rows import Box, Cells, Layout, Quirks, Types
 from atmpsim.kernels.agents.sources import Tenants, add_up, compose, exchange, house, sort_tenants, take_in
@@ -29,8 +37,8 @@ from atmpsim.kernels.agents.springs import pull, renew_springs
 
 DONE, NEEDS_ROOM = 0, 1
 # entries of World.memory
-STEP, STATUS, LONGEST, LISTS, REORDERED = range(5)
-MEMORY = 5
+STEP, STATUS, LONGEST, PAIRS, LISTS, REORDERED = range(6)
+MEMORY = 6
 
 
 class Fields(NamedTuple):
@@ -96,7 +104,7 @@ def _most(values):
 
 @inner
 def _make_lists(cells, count, near, skin, memory, stale, longest, thread, threads, barrier):
-    """Make the lists of neighbours; return whether there was room for them."""
+    """Make the lists of neighbours and of pairs; return whether there was room for them."""
     if thread == 0:
         lay_grid(cells, count, skin, near)
         fill_bins(cells, count, near)
@@ -106,8 +114,14 @@ def _make_lists(cells, count, near, skin, memory, stale, longest, thread, thread
     stale[thread] = 0
     meet(barrier, threads)
     if thread == 0:
-        memory[LONGEST] = _most(longest)
-    return _most(longest) <= near.who.shape[1]
+        memory[LONGEST], memory[PAIRS] = _most(longest), number_pairs(near, count)
+    meet(barrier, threads)
+    if memory[LONGEST] > near.who.shape[1] or memory[PAIRS] > near.first.size:
+        return False
+    list_pairs(near, count, thread, threads)
+    meet(barrier, threads)
+    find_others(near, count, thread, threads)
+    return True
 
 
 @entry
@@ -167,14 +181,15 @@ def _implicit_steps(cells, layout, tenants, fields, solver, box, step, thread, t
 def advance(w, count, skin, seed, last, thread, threads):
     """Advance from the mechanics step in `memory[STEP]` to `last`, or until there is no room for the neighbours.
 
-    Call it from every thread; `memory[STATUS]` is DONE or NEEDS_ROOM, for lists of `memory[LONGEST]` neighbours. The
-    split steps between two mechanics steps end one short of the next, as output and phenotype come before it.
+    Call it from every thread; `memory[STATUS]` is DONE or NEEDS_ROOM, for lists of `memory[LONGEST]` neighbours and of
+    `memory[PAIRS]` pairs. The split steps between two mechanics steps end one short of the next, as output and phenotype come before it.
     """
     cells, types, layout, quirks, box, near, plan = w.cells, w.types, w.layout, w.quirks, w.box, w.near, w.plan
     tenants, fields, memory, stale, barrier = w.tenants, w.fields, w.memory, w.stale, w.barrier
     dt = box.dt_mechanics / max(fields.substeps, 1)
     step = memory[STEP]
     spent = w.spent
+    fresh = True
     while step < last:
         tick = cycles()
         old = _most(stale) > 0
@@ -185,7 +200,13 @@ def advance(w, count, skin, seed, last, thread, threads):
             if thread == 0:
                 memory[STEP], memory[STATUS] = step, NEEDS_ROOM
             return
+        if fresh or plan.acts:
+            record(cells, count, near, thread, threads)
+            fresh = False
+        meet(barrier, threads)
         tick = book(spent, clock.LISTS, tick, thread)
+        press_pairs(count, types, near, plan.affinities, thread, threads)
+        meet(barrier, threads)
         find_velocities(
             cells, count, types, near, box, quirks, plan.affinities, fields.density, seed, step, thread, threads
         )
@@ -211,7 +232,7 @@ def advance(w, count, skin, seed, last, thread, threads):
                 carry_out(cells, count, types, layout, box, plan.springs, seed, step)
             meet(barrier, threads)
         tick = book(spent, clock.ACTS, tick, thread)
-        if move(cells, count, box, quirks, skin, thread, threads):
+        if move(cells, count, near, box, quirks, skin, thread, threads):
             stale[thread] = 1
         meet(barrier, threads)
         tick = book(spent, clock.MOVEMENT, tick, thread)

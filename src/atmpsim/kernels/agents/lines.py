@@ -12,103 +12,48 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-LANES = 8
+from atmpsim.kernels.agents.vectors import LANES, VECTOR, Writer, whole
+
 ROW_GROUPS = 2  # vectors of rows swept side by side: a recurrence alone waits for its own result
 TILE = 4  # vectors of columns swept side by side
-
-_REAL, _WHOLE = ir.DoubleType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_REAL, LANES)
-_FUSED = ("contract", "nsz")
-
-
-def _whole(value: int) -> ir.Constant:
-    return ir.Constant(_WHOLE, value)
-
-
-class _Writer:
-    """Vector operations on numbers at addresses."""
-
-    def __init__(self, builder: Any) -> None:
-        self.builder = builder
-
-    def pointer(self, address: Any, index: Any, kind: Any = _REAL) -> Any:
-        b = self.builder
-        return b.inttoptr(b.add(address, b.mul(index, _whole(8))), kind.as_pointer())
-
-    def load(self, address: Any, index: Any) -> Any:
-        return self.builder.load(self.pointer(address, index, _VECTOR), align=8)
-
-    def store(self, value: Any, address: Any, index: Any) -> None:
-        self.builder.store(value, self.pointer(address, index, _VECTOR), align=8)
-
-    def spread(self, address: Any, index: Any) -> Any:
-        """Return a vector of one number."""
-        b = self.builder
-        one = b.load(self.pointer(address, index), align=8)
-        empty = ir.Constant(_VECTOR, ir.Undefined)
-        first = b.insert_element(empty, one, ir.Constant(ir.IntType(32), 0))
-        return b.shuffle_vector(first, empty, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-
-    def times_plus(self, x: Any, y: Any, z: Any) -> Any:
-        b = self.builder
-        return b.fadd(b.fmul(x, y, flags=_FUSED), z, flags=_FUSED)
-
-    def less_times(self, z: Any, x: Any, y: Any) -> Any:
-        b = self.builder
-        return b.fsub(z, b.fmul(x, y, flags=_FUSED), flags=_FUSED)
-
-    def transpose(self, rows: list[Any]) -> list[Any]:
-        """Return the columns of eight rows of eight, by exchanges of ever larger blocks."""
-        b = self.builder
-        for step in (1, 2, 4):
-            low = [k if not k & step else LANES + k - step for k in range(LANES)]
-            high = [k + step if not k & step else LANES + k for k in range(LANES)]
-            masks = [ir.Constant(ir.VectorType(ir.IntType(32), LANES), mask) for mask in (low, high)]
-            new = list(rows)
-            for k in range(LANES):
-                if not k & step:
-                    new[k], new[k + step] = (b.shuffle_vector(rows[k], rows[k + step], mask) for mask in masks)
-            rows = new
-        return rows
-
 
 def _sweep_rows(groups: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         base, stride, row, last, columns, pivot, ratio, upper, scratch = arguments
-        w = _Writer(builder)
+        w = Writer(builder)
         starts = []
         for k in range(groups * LANES):
-            wanted = builder.add(row, _whole(k))
+            wanted = builder.add(row, whole(k))
             line = builder.select(builder.icmp_signed("<", wanted, last), wanted, last)
             starts.append(builder.mul(line, stride))
-        carry = [cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, [0.0] * LANES)) for _ in range(groups)]
+        carry = [cgutils.alloca_once_value(builder, ir.Constant(VECTOR, [0.0] * LANES)) for _ in range(groups)]
         for place in carry:
-            builder.store(ir.Constant(_VECTOR, [0.0] * LANES), place)
-        blocks = builder.sdiv(columns, _whole(LANES))
+            builder.store(ir.Constant(VECTOR, [0.0] * LANES), place)
+        blocks = builder.sdiv(columns, whole(LANES))
         with cgutils.for_range(builder, blocks) as loop:
-            first = builder.mul(loop.index, _whole(LANES))
+            first = builder.mul(loop.index, whole(LANES))
             turned = [
                 w.transpose([w.load(base, builder.add(starts[g * LANES + k], first)) for k in range(LANES)])
                 for g in range(groups)
             ]
             for m in range(LANES):
-                i = builder.add(first, _whole(m))
+                i = builder.add(first, whole(m))
                 q, cq = w.spread(pivot, i), w.spread(ratio, i)
                 for g in range(groups):
                     value = w.times_plus(cq, builder.load(carry[g]), builder.fmul(turned[g][m], q))
                     builder.store(value, carry[g])
-                    at = builder.mul(builder.add(builder.mul(i, _whole(groups)), _whole(g)), _whole(LANES))
+                    at = builder.mul(builder.add(builder.mul(i, whole(groups)), whole(g)), whole(LANES))
                     w.store(value, scratch, at)
         for place in carry:
-            builder.store(ir.Constant(_VECTOR, [0.0] * LANES), place)
+            builder.store(ir.Constant(VECTOR, [0.0] * LANES), place)
         with cgutils.for_range(builder, blocks) as loop:
-            first = builder.mul(builder.sub(builder.sub(blocks, _whole(1)), loop.index), _whole(LANES))
+            first = builder.mul(builder.sub(builder.sub(blocks, whole(1)), loop.index), whole(LANES))
             found: list[list[Any]] = [[None] * LANES for _ in range(groups)]
             for m in reversed(range(LANES)):
-                i = builder.add(first, _whole(m))
+                i = builder.add(first, whole(m))
                 q = w.spread(upper, i)
                 for g in range(groups):
-                    at = builder.mul(builder.add(builder.mul(i, _whole(groups)), _whole(g)), _whole(LANES))
+                    at = builder.mul(builder.add(builder.mul(i, whole(groups)), whole(g)), whole(LANES))
                     value = w.less_times(w.load(scratch, at), q, builder.load(carry[g]))
                     builder.store(value, carry[g])
                     found[g][m] = value
@@ -141,8 +86,8 @@ def sweep_eight_rows(typing_context: Any, base: Any, stride: Any, row: Any, last
 def _sweep_columns(tile: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         base, stride, column, lines, pivot, ratio, upper, factor, shift, mapped = arguments
-        w = _Writer(builder)
-        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        w = Writer(builder)
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
         carry = [cgutils.alloca_once_value(builder, zero) for _ in range(tile)]
 
         def reset() -> None:
@@ -150,12 +95,12 @@ def _sweep_columns(tile: int) -> Any:
                 builder.store(zero, place)
 
         def at(line: Any, k: int) -> Any:
-            return builder.add(builder.add(builder.mul(line, stride), column), _whole(k * LANES))
+            return builder.add(builder.add(builder.mul(line, stride), column), whole(k * LANES))
 
         def back(with_map: bool) -> None:
             reset()
             with cgutils.for_range(builder, lines) as loop:
-                line = builder.sub(builder.sub(lines, _whole(1)), loop.index)
+                line = builder.sub(builder.sub(lines, whole(1)), loop.index)
                 q = w.spread(upper, line)
                 for k in range(tile):
                     value = w.less_times(w.load(base, at(line, k)), q, builder.load(carry[k]))
@@ -172,7 +117,7 @@ def _sweep_columns(tile: int) -> Any:
                 value = w.times_plus(cq, builder.load(carry[k]), value)
                 builder.store(value, carry[k])
                 w.store(value, base, at(loop.index, k))
-        with builder.if_else(builder.icmp_signed("!=", mapped, _whole(0))) as (yes, no):
+        with builder.if_else(builder.icmp_signed("!=", mapped, whole(0))) as (yes, no):
             with yes:
                 back(True)
             with no:
