@@ -50,7 +50,9 @@ def in_lines(shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 def _padded(values: NDArray[np.float64], fill: float) -> NDArray[np.float64]:
     width = -values.shape[-1] % LANES
-    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)], constant_values=fill)
+    found = in_lines((*values.shape[:-1], values.shape[-1] + width))
+    found[...] = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)], constant_values=fill)
+    return found
 
 
 def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> Fields:
@@ -74,8 +76,9 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     density, fixed = _padded(density, 0.0), _padded(fixed, np.nan)
     split = scheme == SPLIT
     # with cells acting one by one there is no map to hold the held voxels: a map of held voxels alone does
-    factor = np.where(np.isnan(fixed), 1.0, 0.0) if split else np.zeros_like(fixed)
-    shift = np.nan_to_num(fixed, nan=0.0) if split else np.zeros_like(fixed)
+    factor, shift = in_lines(fixed.shape), in_lines(fixed.shape)
+    if split:
+        factor[...], shift[...] = np.isnan(fixed), np.nan_to_num(fixed, nan=0.0)
     return Fields(
         density=density, fixed=fixed, factor=factor, shift=shift, mapped=np.ones(len(fixed), np.uint8),
         slopes=np.zeros((len(fixed), density[:1].size)), wanted=wanted, every=every,
@@ -112,7 +115,7 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64], *, threads: int) 
     start[1:, 0] = totals[:-1, -1]
     return Sweeps(
         pivot=pivot, ratio=ratio, upper=upper, held_start=start,
-        held_column=np.ascontiguousarray(np.nonzero(held)[2], dtype=np.int64),
+        held_place=np.concatenate([np.flatnonzero(h) for h in held]).astype(np.uint64) if count else np.zeros(0, np.uint64),
         held_value=rows[held], moves=np.ones(count, np.uint8),
         scratch=np.zeros((threads, ROW_GROUPS * LANES * fixed.shape[-1])),
     )  # fmt: skip

@@ -87,7 +87,7 @@ class World:
         self.w = a.World(
             cells=cells, types=self.types, layout=self.layout, quirks=make_quirks(model), box=make_box(model),
             near=self._neighbours(room, ROOM_FOR_NEIGHBOURS, ROOM_FOR_PAIRS * self.count),
-            tenants=Tenants(np.zeros(voxels + 1, np.int64), np.zeros(room, np.int32), np.ones(voxels, np.uint8)),
+            tenants=self._tenants(voxels, room, threads),
             fields=fields, sweeps=make_sweeps(model, fields.fixed, threads=threads),
             solver=make_solver(model, fields.density.shape[1:]), plan=self.plan,
             memory=np.zeros(a.MEMORY, np.int64), stale=np.ones(threads, np.uint8),
@@ -130,6 +130,14 @@ class World:
             start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
         )  # fmt: skip
 
+    @staticmethod
+    def _tenants(voxels: int, room: int, threads: int) -> Tenants:
+        return Tenants(
+            head=np.zeros(voxels, np.int32), after=np.zeros(room, np.int32), moved=np.zeros(room, np.int32),
+            movers=np.zeros((threads, 8), np.int64), dirty=np.zeros(voxels, np.uint8),
+            changed=np.zeros(voxels, np.int64), number=np.zeros(1, np.int64),
+        )  # fmt: skip
+
     @property
     def step(self) -> int:
         """Return the number of mechanics steps made."""
@@ -143,7 +151,7 @@ class World:
     def bytes_per_cell(self) -> int:
         """Return the memory that one more cell takes."""
         near = self.w.near
-        arrays = (*self.w.cells, *near[: near._fields.index("start")], self.w.tenants.member)
+        arrays = (*self.w.cells, *near[: near._fields.index("start")], self.w.tenants.after, self.w.tenants.moved)
         return sum(array.nbytes for array in arrays) // self.w.cells.real.shape[1]
 
     def prepare(self, crew: Crew) -> None:
@@ -248,7 +256,6 @@ class World:
         """Bring the voxels' cells and sources up to date, and let the lists of neighbours be made anew."""
         w = self.w
         self._skip_idle_fields()
-        w.tenants.dirty[:] = 1
         w.stale[:] = 1
         w.memory[a.REORDERED] = 1
         crew.run(
@@ -274,7 +281,7 @@ class World:
         room = int(needed * (1.5 if needed < 100_000 else 1.15))
         self.w = self.w._replace(
             cells=with_room(self.w.cells, room), near=self._neighbours(room, self.w.near.who.shape[1], self.w.near.first.size),
-            tenants=self.w.tenants._replace(member=np.zeros(room, np.int32)),
+            tenants=self._tenants(self.w.tenants.head.size, room, self.w.stale.size),
         )  # fmt: skip
 
     def _skip_idle_fields(self) -> None:

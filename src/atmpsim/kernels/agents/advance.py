@@ -31,7 +31,17 @@ from atmpsim.kernels.agents.lists import (
 )
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.rows import Box, Cells, Layout, Quirks, Types
-from atmpsim.kernels.agents.sources import Tenants, add_up, compose, exchange, house, sort_tenants, take_in
+from atmpsim.kernels.agents.sources import (
+    Tenants,
+    add_up,
+    clean,
+    compose,
+    exchange,
+    find_movers,
+    house,
+    rehouse,
+    take_in,
+)
 from atmpsim.kernels.agents.split_fields import Sweeps, split_step
 from atmpsim.kernels.agents.springs import pull, renew_springs
 
@@ -130,20 +140,27 @@ def settle_sources(cells, count, layout, box, tenants, fields, memory, dt, threa
     substrates = layout.substrates
     if substrates == 0:
         return
+    anew = memory[REORDERED] != 0
+    if not anew:
+        find_movers(cells, count, box, tenants, thread, threads)
+    meet(barrier, threads)
     if thread == 0:
-        house(cells, count, box, tenants, memory[REORDERED] != 0)
+        if anew:
+            house(cells, count, box, tenants)
+        else:
+            rehouse(cells, count, box, tenants, threads)
         memory[REORDERED] = 0
     meet(barrier, threads)
     factor, shift = fields.factor.reshape(substrates, -1), fields.shift.reshape(substrates, -1)
     if not fields.split:
         add_up(cells, layout, tenants, factor, shift, thread, threads)
-    elif layout.inside >= 0:
-        sort_tenants(cells, tenants, thread, threads)
-    else:
+    elif layout.inside < 0:
         compose(cells, layout, tenants, fields.fixed.reshape(substrates, -1), dt, factor, shift, thread, threads)
-    begin, end = share(tenants.dirty.size, thread, threads, 64)
-    tenants.dirty[begin:end] = 0
+    else:
+        clean(tenants, thread, threads)
     meet(barrier, threads)
+    if thread == 0:
+        tenants.number[0] = 0
 
 
 @entry

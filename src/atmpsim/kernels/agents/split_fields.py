@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import int64
+from numba import int64, uint64
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
@@ -20,7 +20,7 @@ class Sweeps(NamedTuple):
     """Eliminated tridiagonal systems of every substrate, and the voxels that are held.
 
     `pivot`, `ratio` and `upper` are (substrate, direction, position), 0 beyond the line: one over the pivot, the same
-    times the coupling dt D / dx^2, and the eliminated upper diagonal. `held_start` is (substrate, row + 1) into `held_column` and
+    times the coupling dt D / dx^2, and the eliminated upper diagonal. `held_start` is (substrate, row + 1) into `held_place` and
     `held_value`: the voxels with a prescribed density, row by row. `moves` is (substrate,): 0 where a step changes
     nothing. `scratch` is (thread, room for sixteen rows).
     """
@@ -29,7 +29,7 @@ class Sweeps(NamedTuple):
     ratio: NDArray[np.float64]
     upper: NDArray[np.float64]
     held_start: NDArray[np.int64]
-    held_column: NDArray[np.int64]
+    held_place: NDArray[np.uint64]
     held_value: NDArray[np.float64]
     moves: NDArray[np.uint8]
     scratch: NDArray[np.float64]
@@ -85,11 +85,10 @@ def _across_rows(p, column, end, pivot, ratio, upper, factor, shift, mapped):
 
 
 @inner
-def _hold(p, sweeps, s, row_begin, row_end):
-    start = sweeps.held_start[s]
-    for row in range(row_begin, row_end):
-        for h in range(start[row], start[row + 1]):
-            p[row, sweeps.held_column[h]] = sweeps.held_value[h]
+def _hold(rows, sweeps, s, begin, end):
+    line = rows.reshape(rows.size)
+    for h in range(uint64(sweeps.held_start[s, begin]), uint64(sweeps.held_start[s, end])):
+        line[sweeps.held_place[h]] = sweeps.held_value[h]
 
 
 @inner
