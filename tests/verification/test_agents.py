@@ -108,13 +108,36 @@ def test_uptake_balances_supply_at_the_steady_state():
     model = model_of([kind], places, substrates=(oxygen,))
     found = run(model, 0, 120, 180)
     change, decayed, cells, border = found.balance[0]
-    assert abs(change + decayed - cells - border) < 1e-5 * border
+    assert abs(change + decayed - cells - border) < 1e-10 * border
     p = found.snapshots[2].density[0]
     uptake = -10.0 * sum(p.ravel()[v] for v in found.snapshots[2].voxel) * 2494.0
     later = run(model, 0, 180, 240)
     rate = (later.balance[0] - found.balance[0]) / 60.0
     assert rate[2] == pytest.approx(uptake, rel=1e-5)
     assert rate[2] + rate[3] == pytest.approx(rate[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("fields", ["implicit", "physicell"])
+def test_what_leaves_the_field_is_inside_the_cells(fields):
+    """Check C-5: without decay and replication, virus outside and inside cells keeps its sum to 1e-10."""
+    takers = Secretion(rates=(0.0,), targets=(1.0,), uptake=(0.5,), export=(0.0,))
+    kinds = [
+        cell_type(0, 2, secretion=takers),
+        cell_type(1, 2, secretion=replace(takers, uptake=(0.0,), export=(20.0,))),
+    ]
+    virus = Substrate(id=0, name="a", diffusion=300.0, initial=2.0)
+    rng = np.random.default_rng(3)
+    places = np.column_stack([rng.uniform(-190, 190, (60, 2)), np.zeros(60)])
+    model = model_of(
+        kinds, places, np.arange(60) % 2, substrates=(virus,), options=Options(track_internalised=True)
+    )  # fmt: skip
+    found = run(model, 0, 60, 300, fields=fields)
+    sums = [s.density[0].sum() * model.domain.voxel_volume + s.internalised.sum() for s in found.snapshots]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-10)
+    inside = found.snapshots[2].internalised[:, 0]
+    kind = found.snapshots[2].cell_type
+    assert inside[kind == 0].min() > 0.0
+    np.testing.assert_allclose(inside[kind == 1], -20.0 * 300.0, rtol=1e-9)
 
 
 def test_split_and_implicit_fields_have_one_limit():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from atmpsim.agents.spec import PHYSICELL, AgentModel
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.advance import Fields
-from atmpsim.kernels.agents.implicit_fields import Solver
+from atmpsim.kernels.agents.implicit_fields import SUMS, Solver
 from atmpsim.kernels.agents.lines import LANES, ROW_GROUPS
 from atmpsim.kernels.agents.split_fields import Sweeps, eliminate
 
@@ -115,7 +115,7 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64], *, threads: int) 
     start[1:, 0] = totals[:-1, -1]
     return Sweeps(
         pivot=pivot, ratio=ratio, upper=upper, held_start=start,
-        held_place=np.concatenate([np.flatnonzero(h) for h in held]).astype(np.uint64) if count else np.zeros(0, np.uint64),
+        held_place=np.nonzero(held.reshape(count, rows[:1].size))[1].astype(np.uint64),
         held_value=rows[held], moves=np.ones(count, np.uint8),
         scratch=np.zeros((threads, ROW_GROUPS * LANES * fixed.shape[-1])),
     )  # fmt: skip
@@ -129,8 +129,8 @@ def make_solver(model: AgentModel, shape: tuple[int, ...], *, tolerance: float =
     if model.domain.two_dimensional:
         coupling[:, 2] = 0.0
     return Solver(
-        residual=np.zeros(shape), search=np.zeros(shape), image=np.zeros(shape), diagonal=np.ones(shape),
-        inverse=np.zeros(shape), nothing=np.zeros(shape[2]), coupling=coupling,
-        decay=np.array([s.decay for s in model.substrates]), sums=np.zeros((shape[0] * shape[1], 4)),
+        residual=in_lines(shape), search=in_lines(shape), image=in_lines(shape), diagonal=in_lines(shape),
+        inverse=in_lines(shape), nothing=np.zeros(shape[2]), coupling=coupling,
+        decay=np.array([s.decay for s in model.substrates]), sums=np.zeros((shape[0] * shape[1], SUMS)),
         spent=np.zeros(len(diffusion), np.int64), tolerance=tolerance,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from atmpsim.agents.rules import RuleTables, compile_rules
 from atmpsim.agents.spec import AgentModel
-from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
+from atmpsim.engines.agents_cells import fill_type, make_cells, room_for, with_room
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, in_lines, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
@@ -68,6 +68,7 @@ class World:
         if scheme == SPLIT:
             steps_in(steps.mechanics, steps.diffusion, where=f"{model.name} dt_mechanics")
         acts = self._may(r.PHAGOCYTOSE_APOPTOTIC, r.PHAGOCYTOSE_NECROTIC, r.PHAGOCYTOSE_LIVE, r.ATTACK, r.FUSE)
+        crawls = bool(self.types.number[:, r.T_MOTILE].any())
         attaches = model.options.springs and self._may(r.ATTACHMENT)
         springs = model.options.springs and (attaches or self._may(r.ATTACK))
         cells, self.count = make_cells(model, self.types, self.layout, springs=springs, seed=seed)
@@ -76,7 +77,7 @@ class World:
         self.max_cells = 2**31 - 1
         self.stop = ""
         self.plan = a.Plan(
-            affinities=self._affinities(), acts=acts, springs=springs, attaches=attaches,
+            affinities=self._affinities(), crawls=crawls, acts=acts, springs=springs, attaches=attaches,
             contacts=self.layout.contact >= 0, phenotype_every=self.phenotype_every,
         )  # fmt: skip
         every = [self._field_step(s.name, field_steps) for s in model.substrates]
@@ -89,7 +90,7 @@ class World:
             near=self._neighbours(room, ROOM_FOR_NEIGHBOURS, ROOM_FOR_PAIRS * self.count),
             tenants=self._tenants(voxels, room, threads),
             fields=fields, sweeps=make_sweeps(model, fields.fixed, threads=threads),
-            solver=make_solver(model, fields.density.shape[1:]), plan=self.plan,
+            solver=make_solver(model, fields.density.shape[1:] if scheme == IMPLICIT else (1, 1, 1)), plan=self.plan,
             memory=np.zeros(a.MEMORY, np.int64), stale=np.ones(threads, np.uint8),
             longest=np.zeros(threads, np.int64), spent=np.zeros(len(STAGES), np.int64),
             barrier=np.zeros(BARRIER_WORDS, np.int64),
@@ -124,10 +125,10 @@ class World:
         records[-1, :3] = FAR
         return Neighbours(
             who=np.zeros((room, width), np.uint32), number=np.zeros(room, np.uint32),
-            mine=np.zeros(room + 1, np.int64), others=np.zeros((room, width), np.uint32),
+            mine=np.zeros(room + 1, np.int64), theirs=np.zeros(room + 1, np.int64), others=np.zeros(pairs, np.uint32),
             first=np.zeros(pairs, np.uint32), second=np.zeros(pairs, np.uint32), records=records,
-            forces=in_lines((pairs, FORCE)), order=np.zeros(room, np.uint32), bin=np.zeros(room, np.int32),
-            start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
+            forces=in_lines((pairs, FORCE)), chance=np.zeros(room), order=np.zeros(room, np.uint32),
+            bin=np.zeros(room, np.int32), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
         )  # fmt: skip
 
     @staticmethod
@@ -185,10 +186,7 @@ class World:
         longest, pairs = int(self.w.memory[a.LONGEST]), int(self.w.memory[a.PAIRS])
         near = self.w.near
         width = near.who.shape[1] if longest <= near.who.shape[1] else int(1.25 * longest) + 4
-        if pairs <= near.first.size and width > near.who.shape[1]:
-            pairs = near.first.size
-        else:
-            pairs = int(1.1 * pairs)
+        pairs = near.first.size if pairs <= near.first.size else int(1.1 * pairs)
         self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width, pairs))
 
     def _suit_skin(self, lists_per_step: float) -> None:
@@ -278,9 +276,10 @@ class World:
         room = self.w.cells.real.shape[1]
         if needed <= room:
             return
-        room = int(needed * (1.5 if needed < 100_000 else 1.15))
+        room = room_for(needed)
         self.w = self.w._replace(
-            cells=with_room(self.w.cells, room), near=self._neighbours(room, self.w.near.who.shape[1], self.w.near.first.size),
+            cells=with_room(self.w.cells, room),
+            near=self._neighbours(room, self.w.near.who.shape[1], self.w.near.first.size),
             tenants=self._tenants(self.w.tenants.head.size, room, self.w.stale.size),
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from numba import int64
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents import clock
-from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.barrier import meet
 from atmpsim.kernels.agents.clock import book, cycles
 from atmpsim.kernels.agents.compiled import entry, inner
 from atmpsim.kernels.agents.forces import find_velocities, move, press_pairs, record
@@ -76,6 +76,7 @@ class Plan(NamedTuple):
     """What this model needs in a mechanics step."""
 
     affinities: int
+    crawls: bool  # some cells are motile
     acts: bool  # some cells may eat, attack or fuse
     springs: bool  # springs pull
     attaches: bool  # springs form and break at random
@@ -199,7 +200,8 @@ def advance(w, count, skin, seed, last, thread, threads):
     """Advance from the mechanics step in `memory[STEP]` to `last`, or until there is no room for the neighbours.
 
     Call it from every thread; `memory[STATUS]` is DONE or NEEDS_ROOM, for lists of `memory[LONGEST]` neighbours and of
-    `memory[PAIRS]` pairs. The split steps between two mechanics steps end one short of the next, as output and phenotype come before it.
+    `memory[PAIRS]` pairs. The split steps between two mechanics steps end one short of the next, as output and
+    phenotype come before it.
     """
     cells, types, layout, quirks, box, near, plan = w.cells, w.types, w.layout, w.quirks, w.box, w.near, w.plan
     tenants, fields, memory, stale, barrier = w.tenants, w.fields, w.memory, w.stale, w.barrier
@@ -224,9 +226,7 @@ def advance(w, count, skin, seed, last, thread, threads):
         tick = book(spent, clock.LISTS, tick, thread)
         press_pairs(count, types, near, plan.affinities, thread, threads)
         meet(barrier, threads)
-        find_velocities(
-            cells, count, types, near, box, quirks, plan.affinities, fields.density, seed, step, thread, threads
-        )
+        find_velocities(cells, count, types, near, box, quirks, plan, fields.density, seed, step, thread, threads)
         tick = book(spent, clock.VELOCITIES, tick, thread)
         if (step + 1) % plan.phenotype_every == 0:  # what only rules ask for
             if plan.contacts:

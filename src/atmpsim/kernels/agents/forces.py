@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 
-from numba import int64
-
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
-from atmpsim.kernels.agents.motility import crawl
+from atmpsim.kernels.agents.motility import crawl, draw_turns
 from atmpsim.kernels.agents.pairs import collect, press, press_typed
 from atmpsim.kernels.agents.rows import (
     ADHESIVE_AFFINITY,
@@ -133,33 +131,34 @@ def _wall(real, box, i):
 
 
 @inner
-def find_velocities(cells, count, types, near, box, quirks, affinities, density, seed, step, thread, threads):
+def find_velocities(cells, count, types, near, box, quirks, plan, density, seed, step, thread, threads):
     """Write velocity and pressure of this thread's cells: pairs, wall, crawling; springs come later.
 
     The forces of the pairs must be there.
 
     Parameters
     ----------
-    affinities
-        UNIFORM, BY_TYPE or BY_CELL.
+    plan
+        Its `affinities` are UNIFORM, BY_TYPE or BY_CELL.
     density
         (substrate, z, y, x), for chemotaxis.
     """
     real, whole = cells.real, cells.whole
-    mine, forces = near.mine, near.forces.ctypes.data
-    others, width = near.others.ctypes.data, 4 * near.others.shape[1]
+    mine, theirs, others, forces = near.mine, near.theirs, near.others.ctypes.data, near.forces.ctypes.data
     begin, end = share(count, thread, threads, GRAIN)
+    if plan.crawls:
+        draw_turns(cells, seed, step, begin, end, near.chance)
     for i in range(begin, end):
         if whole[OUTSIDE, i] or whole[STATE, i] == GONE:
             continue
         movable = whole[MOVABLE, i] != 0
         if not movable and quirks.no_contact_if_fixed:
             continue
-        if affinities == BY_CELL:
+        if plan.affinities == BY_CELL:
             vx, vy, vz, p = _push_each(cells, types, near, i)
         else:
-            seconds = int64(near.number[i]) - (mine[i + 1] - mine[i])
-            vx, vy, vz, p = collect(forces, mine[i], mine[i + 1], others + i * width, seconds)
+            seconds = theirs[i + 1] - theirs[i]
+            vx, vy, vz, p = collect(forces, mine[i], mine[i + 1], others + 4 * theirs[i], seconds)
         real[PRESSURE, i] = p / PRESSURE_SCALE
         if not movable:
             continue
@@ -168,7 +167,7 @@ def find_velocities(cells, count, types, near, box, quirks, affinities, density,
             axis, push = _wall(real, box, i)
             real[VX + axis, i] += push
         if whole[MOTILE, i]:
-            crawl(cells, types, box, quirks, density, seed, step, i)
+            crawl(cells, types, box, quirks, density, near.chance, seed, step, i)
             scale = 1.0 if quirks.speed_at_turns else value(cells, types, SPEED, NO_INDEX, i)
             real[VX, i] += scale * real[MX, i]
             real[VY, i] += scale * real[MY, i]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import uint64
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
@@ -18,12 +19,17 @@ from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
+# columns of the sums of each row at the end of a step; OF_CHUNK is that of sums over CHUNK rows, in their first
+TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, OF_CHUNK = range(6)
+SUMS = 6
+CHUNK = 8  # rows that lie one after the other, in one loop
+TRUST = 0.01  # beyond which a field is not scaled to balance
 
 
 class Solver(NamedTuple):
     """Work arrays (z, y, x) of one solve, and what it needs of every substrate.
 
-    `coupling` is (substrate, direction): D / dx^2, 1/min; `sums` is (row, 4); `spent` counts iterations.
+    `coupling` is (substrate, direction): D / dx^2, 1/min; `sums` is (row, SUMS); `spent` counts iterations.
     """
 
     residual: NDArray[np.float64]
@@ -107,9 +113,9 @@ def _residual_row(residual, image, inverse, search, nx):
 
 
 @inner_loose
-def _advance_row(x, residual, search, image, inverse, alpha, nx):
+def _advance(x, residual, search, image, inverse, alpha, begin, end):
     total = 0.0
-    for i in range(nx):
+    for i in range(uint64(begin), uint64(end)):
         x[i] += alpha * search[i]
         r = residual[i] - alpha * image[i]
         residual[i] = r
@@ -118,8 +124,8 @@ def _advance_row(x, residual, search, image, inverse, alpha, nx):
 
 
 @inner_loose
-def _search_row(search, residual, inverse, beta, nx):
-    for i in range(nx):
+def _renew_search(search, residual, inverse, beta, begin, end):
+    for i in range(uint64(begin), uint64(end)):
         search[i] = residual[i] * inverse[i] + beta * search[i]
 
 
@@ -157,7 +163,7 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     """
     nz, ny = x.shape[0], x.shape[1]
     rows = nz * ny
-    begin, end = share(rows, thread, threads, 1)
+    begin, end = share(rows, thread, threads, CHUNK)
     cx, cy, cz = dt * solver.coupling[s, 0], dt * solver.coupling[s, 1], dt * solver.coupling[s, 2]
     sums = solver.sums
     for row in range(begin, end):
@@ -180,32 +186,52 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     size = _total(sums, 1)
     before = _total(sums, 2)
     iterations = 0
+    stride = uint64(x.shape[2])
+    flat, residual, search = x.reshape(x.size), solver.residual.reshape(x.size), solver.search.reshape(x.size)
+    image, inverse = solver.image.reshape(x.size), solver.inverse.reshape(x.size)
     while size > limit and iterations < MAX_ITERATIONS:
         for row in range(begin, end):
             sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz, nx)
         meet(barrier, threads)
         alpha = size / _total(sums, 0)
-        for row in range(begin, end):
-            k, j = row // ny, row % ny
-            sums[row, 3] = _advance_row(
-                x[k, j], solver.residual[k, j], solver.search[k, j], solver.image[k, j], solver.inverse[k, j], alpha, nx
-            )
+        for row in range(begin, end, CHUNK):
+            last = stride * uint64(min(row + CHUNK, end))
+            sums[row, OF_CHUNK] = _advance(flat, residual, search, image, inverse, alpha, stride * uint64(row), last)
         meet(barrier, threads)
-        smaller = _total(sums, 3)
-        for row in range(begin, end):
-            k, j = row // ny, row % ny
-            _search_row(solver.search[k, j], solver.residual[k, j], solver.inverse[k, j], smaller / size, nx)
+        smaller = _total(sums, OF_CHUNK)
+        _renew_search(search, residual, inverse, smaller / size, stride * uint64(begin), stride * uint64(end))
         size = smaller
         iterations += 1
         meet(barrier, threads)
-    _book(x, loss, gain, fixed, solver, dt * solver.decay[s], dt, cx, cy, cz, nx, begin, end)
+    _book(x, loss, gain, fixed, solver, dt, cx, cy, cz, nx, begin, end)
     meet(barrier, threads)
+    total, gained, lost = _total(sums, TOTAL), dt * _total(sums, GAIN), dt * _total(sums, LOSS)
+    inflow, outflow = _total(sums, INFLOW), _total(sums, OUTFLOW)
+    scale = _to_balance(before + gained + inflow, total * (1.0 + dt * solver.decay[s]) + lost + outflow)
+    for row in range(begin, end):
+        _scale_free(x[row // ny, row % ny], fixed[row // ny, row % ny], scale, nx)
     if thread == 0:
         solver.spent[s] += iterations
-        ledger[CHANGE] += _total(sums, CHANGE) - before
-        for column in (DECAYED, FROM_CELLS, FROM_BORDER):
-            ledger[column] += _total(sums, column)
+        ledger[CHANGE] += scale * total - before
+        ledger[DECAYED] += scale * total * dt * solver.decay[s]
+        ledger[FROM_CELLS] += gained - scale * lost
+        ledger[FROM_BORDER] += inflow - scale * outflow
     meet(barrier, threads)
+
+
+@inner
+def _to_balance(supply, demand):
+    """Return what to multiply the field by so that nothing is lost to the solver's tolerance."""
+    if demand > 0.0 and abs(supply - demand) < TRUST * demand:
+        return supply / demand
+    return 1.0
+
+
+@inner
+def _scale_free(x, fixed, scale, nx):
+    for i in range(nx):
+        if fixed[i] != fixed[i]:
+            x[i] *= scale
 
 
 @inner
@@ -218,28 +244,29 @@ def _sum_free(x, fixed, nx):
 
 
 @inner
-def _book(x, loss, gain, fixed, solver, decay, dt, cx, cy, cz, nx, begin, end):
-    """Write, for each row, what decayed, what cells gave and what came from held voxels into voxels not held."""
+def _book(x, loss, gain, fixed, solver, dt, cx, cy, cz, nx, begin, end):
+    """Write, for each row, what is there, what cells gave and took, and what came from and went to held voxels."""
     nz, ny = x.shape[0], x.shape[1]
     for row in range(begin, end):
         k, j = row // ny, row % ny
         line, held = x[k, j], fixed[k, j]
-        total = cells = border = 0.0
+        total = gains = losses = inflow = outflow = 0.0
         for i in range(nx):
             if held[i] == held[i]:
                 continue
             v = line[i]
             total += v
-            cells += gain[k, j, i] - loss[k, j, i] * v
+            gains += gain[k, j, i]
+            losses += loss[k, j, i] * v
             if i > 0 and held[i - 1] == held[i - 1]:
-                border += cx * (line[i - 1] - v)
+                inflow, outflow = inflow + cx * line[i - 1], outflow + cx * v
             if i + 1 < nx and held[i + 1] == held[i + 1]:
-                border += cx * (line[i + 1] - v)
+                inflow, outflow = inflow + cx * line[i + 1], outflow + cx * v
             for side in (-1, 1):
                 if 0 <= j + side < ny and fixed[k, j + side, i] == fixed[k, j + side, i]:
-                    border += cy * (x[k, j + side, i] - v)
+                    inflow, outflow = inflow + cy * x[k, j + side, i], outflow + cy * v
                 if 0 <= k + side < nz and fixed[k + side, j, i] == fixed[k + side, j, i]:
-                    border += cz * (x[k + side, j, i] - v)
+                    inflow, outflow = inflow + cz * x[k + side, j, i], outflow + cz * v
         sums = solver.sums
-        sums[row, CHANGE], sums[row, DECAYED] = total, decay * total
-        sums[row, FROM_CELLS], sums[row, FROM_BORDER] = dt * cells, border
+        sums[row, TOTAL], sums[row, GAIN], sums[row, LOSS] = total, gains, losses
+        sums[row, INFLOW], sums[row, OUTFLOW] = inflow, outflow

@@ -17,6 +17,7 @@ from atmpsim.kernels.agents.vectors import LANES, VECTOR, Writer, whole
 ROW_GROUPS = 2  # vectors of rows swept side by side: a recurrence alone waits for its own result
 TILE = 4  # vectors of columns swept side by side
 
+
 def _sweep_rows(groups: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         base, stride, row, last, columns, pivot, ratio, upper, scratch = arguments

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
-from atmpsim.kernels.agents.vectors import LANES
 from atmpsim.kernels.agents.rows import GONE, OUTSIDE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
+from atmpsim.kernels.agents.vectors import LANES
 
 GRAIN = 64  # cells that threads take together
 
@@ -25,19 +25,22 @@ class Neighbours(NamedTuple):
     `grid` is (low x, y, z, bin size); `shape` (bins along x, y, z). `number` may exceed the width of `who`: then the
     list is too short and has to be made again with more room.
 
-    Each pair is also listed once: cell i is `first` in the pairs `mine[i]` to `mine[i + 1]`, and `second` in those of
-    `others[i]`, as many as it has neighbours beyond these. `records` (cell, RECORD) and `forces` (pair, FORCE) are
-    what pairs need and make of their cells; the last cell of `records` is out of everybody's reach.
+    Each pair is also listed once: cell i is `first` in the pairs `mine[i]` to `mine[i + 1]`, and `second` in the pairs
+    `others[theirs[i] : theirs[i + 1]]`. `records` (cell, RECORD) and `forces` (pair, FORCE) are
+    what pairs need and make of their cells; the last cell of `records` is out of everybody's reach. `chance` is room
+    for a number drawn for each cell.
     """
 
     who: NDArray[np.uint32]
     number: NDArray[np.uint32]
     mine: NDArray[np.int64]
+    theirs: NDArray[np.int64]
     others: NDArray[np.uint32]
     first: NDArray[np.uint32]
     second: NDArray[np.uint32]
     records: NDArray[np.float64]
     forces: NDArray[np.float64]
+    chance: NDArray[np.float64]
     order: NDArray[np.uint32]
     bin: NDArray[np.int32]
     start: NDArray[np.int64]
@@ -115,7 +118,7 @@ def find_neighbours(cells, count, skin, near, thread, threads):
     bx, by, bz = near.shape[0], near.shape[1], near.shape[2]
     room = uint64(who.shape[1])
     longest = uint64(0)
-    mine = near.mine
+    mine, theirs = near.mine, near.theirs
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(uint64(begin), uint64(end)):
         real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = x[i], y[i], z[i], reach[i]
@@ -139,7 +142,7 @@ def find_neighbours(cells, count, skin, near, thread, threads):
                             found += uint64(1)
                             if j > i:
                                 later += uint64(1)
-        mine[i + uint64(1)] = later
+        mine[i + uint64(1)], theirs[i + uint64(1)] = later, found - later
         near.number[i] = uint32(found)
         longest = max(longest, found)
     return longest
@@ -147,14 +150,15 @@ def find_neighbours(cells, count, skin, near, thread, threads):
 
 @inner
 def number_pairs(near, count):
-    """Turn the numbers of pairs in `mine` into their sums, and fill up whole LANES. For one thread.
+    """Turn the numbers of pairs in `mine` and `theirs` into their sums, and fill up whole LANES. For one thread.
 
     Return the number of pairs with those filled up, which may be more than there is room for.
     """
-    mine = near.mine
-    mine[0] = 0
+    mine, theirs = near.mine, near.theirs
+    mine[0] = theirs[0] = 0
     for i in range(count):
         mine[i + 1] += mine[i]
+        theirs[i + 1] += theirs[i]
     pairs = mine[count]
     whole = (pairs + LANES - 1) // LANES * LANES
     if whole <= near.first.size:
@@ -182,12 +186,12 @@ def find_others(near, count, thread, threads):
     second, mine = near.second, near.mine
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(uint64(begin), uint64(end)):
-        m = uint64(0)
+        m = uint64(near.theirs[i])
         for k in range(uint64(near.number[i])):
             j = uint64(near.who[i, k])
             if j < i:
                 p = uint64(mine[j])
                 while second[p] != i:
                     p += uint64(1)
-                near.others[i, m] = uint32(p)
+                near.others[m] = uint32(p)
                 m += uint64(1)

@@ -16,13 +16,14 @@ from atmpsim.kernels.agents.barrier import meet, share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lines import LANES, TILE, sweep_eight_rows, sweep_sixteen_rows, sweep_tile, sweep_vector
 
+
 class Sweeps(NamedTuple):
     """Eliminated tridiagonal systems of every substrate, and the voxels that are held.
 
     `pivot`, `ratio` and `upper` are (substrate, direction, position), 0 beyond the line: one over the pivot, the same
-    times the coupling dt D / dx^2, and the eliminated upper diagonal. `held_start` is (substrate, row + 1) into `held_place` and
-    `held_value`: the voxels with a prescribed density, row by row. `moves` is (substrate,): 0 where a step changes
-    nothing. `scratch` is (thread, room for sixteen rows).
+    times the coupling dt D / dx^2, and the eliminated upper diagonal. `held_start` is (substrate, row + 1) into
+    `held_place` and `held_value`: the voxels with a prescribed density, row by row. `moves` is (substrate,): 0 where a
+    step changes nothing. `scratch` is (thread, room for sixteen rows).
     """
 
     pivot: NDArray[np.float64]
