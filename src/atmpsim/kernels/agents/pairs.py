@@ -84,7 +84,7 @@ def _press(typed: bool) -> Any:
             stick = w.at_least(w.sub(_constant(1.0), w.mul(w.mul(d2, touch), inverse)), 0.0)
             near, stick = w.mul(near, near), w.mul(w.mul(stick, stick), w.mul(one[6], two[6]))
             if typed:
-                stick = w.mul(stick, w.affinities(*arguments[6:], one[7], two[7]))
+                stick = w.mul(stick, w.affinities(arguments[6], arguments[7], one[7], two[7]))
             push = w.mul(w.sub(w.mul(near, w.mul(one[5], two[5])), stick), w.mul(both, inverse))
             parts = [w.mul(push, dx), w.mul(push, dy), w.mul(push, dz), near]
             _write_forces(w, parts, forces, b.mul(p, whole(FORCE)))
