@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atmpsim.errors import AtmpsimError
+from atmpsim.plots.process import Drawing, drawing_process
 from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
 
 if TYPE_CHECKING:
@@ -47,12 +50,10 @@ def run(
     quiet: Quiet = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Run a scenario: store, draw and summarise the result."""
-    from atmpsim.scenario.reader import load_inputs
-
-    inputs = load_inputs(scenario, overrides=overrides(set_, keep), seed=seed)
     return _run(
-        inputs, out=out, overwrite=overwrite, workers=workers, cluster=cluster, resume=resume,
-        retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json, quiet=quiet, verbose=verbose,
+        scenario, overrides(set_, keep), seed, out=out, overwrite=overwrite, workers=workers, cluster=cluster,
+        resume=resume, retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json, quiet=quiet,
+        verbose=verbose,
     )  # fmt: skip
 
 
@@ -72,39 +73,56 @@ def sweep(
 ) -> int:  # fmt: skip
     """Run a scenario with axes of swept values added."""
     from atmpsim.scenario.overrides import parse_axis
-    from atmpsim.scenario.reader import load_inputs
 
     axes = dict(parse_axis(text, where="--over") for text in over)
     options = {"design": design, "count": count}
     added = {f"sweep.{k}": v for k, v in {**axes, **options}.items() if v is not None}
-    inputs = load_inputs(scenario, overrides={**overrides(set_, keep), **added}, seed=seed)
     return _run(
-        inputs, out=out, overwrite=overwrite, workers=workers, cluster=cluster, resume=resume,
-        retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json, quiet=quiet, verbose=verbose,
+        scenario, {**overrides(set_, keep), **added}, seed, out=out, overwrite=overwrite, workers=workers,
+        cluster=cluster, resume=resume, retry_failed=retry_failed, dry_run=dry_run, plot=plot, as_json=as_json,
+        quiet=quiet, verbose=verbose,
     )  # fmt: skip
 
 
 def _run(
-    inputs: Inputs, *, out: Path | None, dry_run: bool, plot: bool, as_json: bool, quiet: bool, verbose: bool,
-    workers: int | None, **how: Any,
-) -> int:  # fmt: skip
+    scenario: str, changes: Mapping[str, Any], seed: int, *, out: Path | None, dry_run: bool, plot: bool, **how: Any
+) -> int:
+    if dry_run:
+        return _estimate(_load(scenario, changes, seed), how["workers"], as_json=how["as_json"])
+    with drawing_process() if plot else nullcontext() as drawing:
+        inputs = _load(scenario, changes, seed)
+        return _run_and_report(inputs, out if out is not None else Path(f"{inputs.name}.zarr"), drawing, **how)
+
+
+def _load(scenario: str, changes: Mapping[str, Any], seed: int) -> Inputs:
+    from atmpsim.scenario.reader import load_inputs
+
+    return load_inputs(scenario, overrides=changes, seed=seed)
+
+
+def _run_and_report(
+    inputs: Inputs, target: Path, drawing: Drawing | None, *, as_json: bool, quiet: bool, verbose: bool, **how: Any
+) -> int:
     from atmpsim.study.run import run as run_study
 
-    if dry_run:
-        return _estimate(inputs, workers, as_json=as_json)
-    target = out if out is not None else Path(f"{inputs.name}.zarr")
+    picture = target.with_suffix(".png")
+    begin = partial(drawing.begin, picture) if drawing is not None else None
+    figure = picture if drawing is not None else None
     try:
         with progress(quiet or as_json) as advance:
-            tree = run_study(inputs, out=target, workers=workers, progress=advance, **how)
+            tree = run_study(inputs, out=target, progress=advance, computed=begin, **how)
     except KeyboardInterrupt as stopped:  # typer would swallow what it says
         raise Stopped(str(stopped) or "Interrupted; nothing was left half written.") from None
-    figure = target.with_suffix(".png") if plot else None
-    if figure is not None:
-        draw(tree, figure, variables=None)
+    if begin is not None:
+        begin(tree)
+    if not (as_json or quiet):
+        _print_summary(tree, verbose=verbose)
+    if drawing is not None:
+        drawing.finish()
     if as_json:
         typer.echo(json.dumps(_report(tree, target, figure), indent=2, allow_nan=False))
     elif not quiet:
-        _print_summary(tree, target, figure, verbose=verbose)
+        typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
     return _failures(tree)
 
 
@@ -174,13 +192,6 @@ def convert(
     typer.echo(f"Wrote {out}")
 
 
-def draw(tree: xr.DataTree, path: Path, *, variables: list[str] | None) -> None:
-    """Draw a result into a file."""
-    from atmpsim.plots.figures import plot_results, save_figure
-
-    save_figure(plot_results(tree, variables=variables), path)
-
-
 def _labels(tree: xr.DataTree) -> tuple[list[str], list[tuple[str, xr.DataArray, list[float]]]]:
     """Return the label of each run, and of each metric its name, array and one value per run.
 
@@ -199,7 +210,7 @@ def _listed_runs(tree: xr.DataTree) -> bool:
     return set(sizes) == {"arm", "subject", "replicate"} and math.prod(sizes.values()) <= _MOST_COLUMNS
 
 
-def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verbose: bool) -> None:
+def _print_summary(tree: xr.DataTree, *, verbose: bool) -> None:
     if _listed_runs(tree):
         labels, metrics = _labels(tree)
         rows = [[m.attrs["long_name"], m.attrs["units"], *(f"{v:.4g}" for v in values)] for _, m, values in metrics]
@@ -213,7 +224,6 @@ def _print_summary(tree: xr.DataTree, target: Path, figure: Path | None, *, verb
     for note in str(tree.attrs["notes"]).splitlines():
         if verbose or note.startswith(("doses:", "population:")):
             typer.echo(f"note: {note}")
-    typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
 
 
 def _print_rows(rows: list[dict[str, Any]], title: str) -> None:

@@ -208,6 +208,15 @@ def test_what_fails_has_a_second_try_at_a_hundredth_of_the_tolerance(monkeypatch
     np.testing.assert_allclose(solution.states[:, 0, 0], np.exp([-1.0, -2.0, -3.0]), rtol=1e-4)
 
 
+def test_no_lane_computes_with_subnormal_numbers() -> None:
+    # what decays from 1e-300 would come to 4e-313; the other state keeps the steps short
+    fading = model("x' = -x; y' = -y*cos(time); x = 1e-300; y = 1;")
+    found = simulate(fading, times=np.linspace(0, 30, 61), rtol=1e-6, atol=1e-12)["x"].values
+    assert not ((found != 0) & (np.abs(found) < np.finfo(float).tiny)).any()
+    assert (np.abs(found) < 2e-300).all()
+    assert np.float64(5e-324) * np.float64(1.0) != 0  # this thread goes on as it was
+
+
 def test_explosion_is_a_failure_with_a_name() -> None:
     with pytest.warns(RuntimeWarning, match="state 'x'"):
         found = simulate(model("x' = x^2; x = 1;"), times=[0.5, 2.0])

@@ -15,18 +15,24 @@ _SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add 
 
 
 class AttemptWriter:
-    """Writes `attempt(ws)`, `first_slope(ws)`, `sample(ws)` and `commit(ws)` for a workspace layout."""
+    """Writes `attempt`, `first_slope`, `sample`, `commit`, `look` and `look_here` of `ws`, for a workspace layout.
 
-    def __init__(self, layout: Layout, *, states: int, width: int, explicit_time: bool) -> None:
+    `watched` are the states that edges depend on.
+    """
+
+    def __init__(
+        self, layout: Layout, *, states: int, width: int, explicit_time: bool, watched: Sequence[int] = ()
+    ) -> None:
         self.layout, self.states, self.lanes = layout, states, Lanes(width)
-        self.explicit_time = explicit_time
+        self.explicit_time, self.watched = explicit_time, watched
         self.weights = rodas5p.time_weights()
 
     def module(self) -> str:
-        """Return the text of the four functions and the attributes of all."""
+        """Return the text of the functions and the attributes of all."""
         functions = [self._combine(s) for s in range(rodas5p.STAGES)]
         functions += [
             self._error(), self._control(), self._sample(), self._commit(), self._first_slope(), self._attempt(),
+            self._look(), self._look_here(),
         ]  # fmt: skip
         width = 64 * self.lanes.width
         # alignstack: spilled vectors that straddle cache lines cost a third of all time
@@ -238,21 +244,44 @@ class AttemptWriter:
 
     def _sample(self) -> str:
         """Write each lane's state at `theta` of the step into `sampled`: the method's dense output."""
+        return self._over_states("sample", self._dense(0, "", indexed=True), before=self._dense_weights(), linkage="")
+
+    def _dense_weights(self) -> str:
         n = self.lanes.number
-        before = self._load("theta", self.layout.theta, indexed=False)
-        before += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
+        text = self._load("theta", self.layout.theta, indexed=False)
+        text += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
         for j in range(rodas5p.STAGES):
             d0, d1, d2 = (n(row[j]) for row in rodas5p.DENSE)
-            before += self._fma(f"%p{j}", "%theta", d2, d1) + self._fma(f"%q{j}", "%theta", f"%p{j}", d0)
-            before += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
-        text = self._load("y", self.layout.state) + self._load("new", self.layout.trial)
-        text += self._op("%change", "fsub", "%new", "%y") + self._fma("%u", "%theta", "%change", "%y")
-        total = "%u"
+            text += self._fma(f"%p{j}", "%theta", d2, d1) + self._fma(f"%q{j}", "%theta", f"%p{j}", d0)
+            text += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
+        return text
+
+    def _dense(self, state: int, tag: str, *, indexed: bool) -> str:
+        row = self.layout
+        text = self._load(f"y{tag}", row.state + state, indexed=indexed)
+        text += self._load(f"new{tag}", row.trial + state, indexed=indexed)
+        text += self._op(f"%change{tag}", "fsub", f"%new{tag}", f"%y{tag}")
+        text += self._fma(f"%u{tag}", "%theta", f"%change{tag}", f"%y{tag}")
+        total = f"%u{tag}"
         for j in range(rodas5p.STAGES):
-            text += self._load(f"k{j}", self._stage_row(j)) + self._fma(f"%s{j}", f"%w{j}", f"%k{j}", total)
-            total = f"%s{j}"
-        text += self._store(total, "to", self.layout.sampled)
-        return self._over_states("sample", text, before=before, linkage="")
+            text += self._load(f"k{j}{tag}", self._stage_row(j) + state, indexed=indexed)
+            text += self._fma(f"%s{j}{tag}", f"%w{j}", f"%k{j}{tag}", total)
+            total = f"%s{j}{tag}"
+        return text + self._store(total, f"to{tag}", row.sampled + state, indexed=indexed)
+
+    def _look(self) -> str:
+        """Find the edges' cells at `theta` of the step, from the states that they depend on."""
+        text = self._dense_weights() + "".join(self._dense(i, f".{i}", indexed=False) for i in self.watched)
+        text += self._load("now", self.layout.time, indexed=False) + self._load("h", self.layout.step, indexed=False)
+        text += self._fma("%then", "%theta", "%h", "%now")
+        text += self._store("%then", "to.clock", self.layout.clock, indexed=False)
+        calls = self._calls(("edges", ("sampled", "q", "clock", "cells", "beyond", "crossed")))
+        return f"define void @look(ptr %ws) #0 {{\n{text}{calls}  ret void\n}}"
+
+    def _look_here(self) -> str:
+        """Find the edges' cells at the state."""
+        calls = self._calls(("edges", ("y", "q", "t", "cells", "beyond", "crossed")))
+        return f"define void @look_here(ptr %ws) #0 {{\n{calls}  ret void\n}}"
 
     def _commit(self) -> str:
         """Move the lanes that accept to the trial state and the time reached; give every lane its next step."""
@@ -274,6 +303,8 @@ class AttemptWriter:
             "y": self.layout.state, "u": self.layout.trial, "q": self.layout.hoisted, "t": self.layout.time,
             "step": self.layout.step, "factors": self.layout.factors, "growth": self.layout.growth,
             "ft": self.layout.by_time, "c": self.layout.constants, "clock": self.layout.clock,
+            "sampled": self.layout.sampled, "cells": self.layout.cells, "beyond": self.layout.beyond,
+            "crossed": self.layout.crossed,
         }  # fmt: skip
         rows |= {f"k{j}": self._stage_row(j) for j in range(rodas5p.STAGES)}
         used = {a for _, arguments in calls for a in arguments if a != "ws"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite.binding as llvm
+import numpy as np
 
 from atmpsim import cache
 from atmpsim.compile.attempt import AttemptWriter
@@ -17,27 +18,31 @@ from atmpsim.compile.lanes import UNSUPPORTED, Emitter, Layout, plan_layout
 from atmpsim.compile.llvm import compile_object, load_object
 from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
-from atmpsim.kernels.arguments import Code, Rows
+from atmpsim.kernels.arguments import Code, Edges, Rows
 from atmpsim.model.equations import Equations
+from atmpsim.model.graph import symbol_of
+from atmpsim.model.pieces import Pieces, cut
 
 _KIND = "objects"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Machine code for W trajectories side by side, and its workspace's layout."""
+    """Machine code for W trajectories side by side, the edges it looks for, and its workspace's layout."""
 
     code: Code
     rows: Rows
+    edges: Edges
+    pieces: Pieces
     layout: Layout
     width: int
     _engine: object = field(repr=False)
 
 
-def goes_in_lanes(equations: Equations) -> bool:
-    """Return whether every function of the derivatives has vector code."""
-    graph = equations.graph
-    return not any(graph.nodes[n][0] in UNSUPPORTED for n in graph.needed(equations.derivatives))
+def goes_in_lanes(pieces: Pieces) -> bool:
+    """Return whether every function of the derivatives and edges has vector code."""
+    graph, formulas = pieces.graph, [e.formula for e in pieces.edges if e.line is None]
+    return not any(graph.nodes[n][0] in UNSUPPORTED for n in graph.needed([*pieces.derivatives, *formulas]))
 
 
 def vector_width(states: int) -> int:
@@ -48,21 +53,28 @@ def vector_width(states: int) -> int:
     return 4 if features.get("avx2") else 2
 
 
-def compile_batch(equations: Equations, *, fixed: Collection[str] = (), width: int | None = None) -> Batch:
+def compile_batch(
+    equations: Equations, *, pieces: Pieces | None = None, fixed: Collection[str] = (), width: int | None = None
+) -> Batch:
     """Return compiled batch code of a model's equations, from the cache on disk where it is there.
 
     Parameters
     ----------
+    pieces
+        The smooth pieces that the equations are cut into; by default those that keep their switches.
     fixed
         The ids that the equations were written with (see `write_equations`).
     width
         Trajectories side by side; chosen for the CPU and the size of the model by default.
     """
+    pieces = pieces or cut(equations, keep_switches=True)
     width = width or vector_width(len(equations.states))
-    name = cache.key(_fingerprint(), equations.model.digest, ",".join(sorted(fixed)), str(width))
+    name = cache.key(
+        _fingerprint(), equations.model.digest, ",".join(sorted(fixed)), str(pieces.keeps_switches), str(width)
+    )
     stored = cache.load(_KIND, name)
     if stored is None:
-        layout, code = _compile(equations, width)
+        layout, code = _compile(pieces, equations.states, width)
         cache.store(_KIND, name, json.dumps(asdict(layout)).encode() + b"\n" + code)
     else:
         head, _, code = stored.partition(b"\n")
@@ -70,7 +82,20 @@ def compile_batch(equations: Equations, *, fixed: Collection[str] = (), width: i
     engine = load_object(code)
     addresses = Code(*(engine.get_function_address(function) for function in Code._fields))
     rows = Rows(**{part: getattr(layout, part) for part in Rows._fields if part != "width"}, width=width)
-    return Batch(code=addresses, rows=rows, layout=layout, width=width, _engine=engine)
+    return Batch(
+        code=addresses, rows=rows, edges=_edges(pieces), layout=layout, width=width, pieces=pieces, _engine=engine
+    )
+
+
+def _edges(pieces: Pieces) -> Edges:
+    searched = [k for k, e in enumerate(pieces.edges) if e.line is None]
+    operations = [pieces.edges[k].operation for k in searched]
+    return Edges(
+        slot=np.array([pieces.constants.index(pieces.edges[k].name) for k in searched], dtype=np.int64),
+        alone=np.array([pieces.alone[k] for k in searched], dtype=np.int64),
+        equal=np.array([("eq", "ne").index(o) + 1 if o in ("eq", "ne") else 0 for o in operations], dtype=np.int64),
+        given=not pieces.keeps_switches,
+    )
 
 
 @functools.cache
@@ -82,13 +107,18 @@ def _fingerprint() -> str:
     return cache.key(cpu, version("llvmlite"), *(p.read_text(encoding="utf-8") for p in sources))
 
 
-def _compile(equations: Equations, width: int) -> tuple[Layout, bytes]:
-    states, constants = len(equations.states), len(equations.constants)
-    lowered = lower(equations)
-    elimination = plan_elimination(states, lowered.jacobian.keys())
-    model_text, hoisted = Emitter(equations, lowered, elimination, width).module()
+def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout, bytes]:
+    lowered = lower(pieces, states)
+    elimination = plan_elimination(len(states), lowered.jacobian.keys())
+    emitter = Emitter(lowered, elimination, states=states, constants=pieces.constants, width=width)
+    model_text, hoisted = emitter.module()
     layout = plan_layout(
-        states=states, constants=constants, hoisted=hoisted, factors=len(elimination.slots), width=width
-    )
-    writer = AttemptWriter(layout, states=states, width=width, explicit_time=bool(lowered.by_time))
+        states=len(states), constants=len(pieces.constants), hoisted=hoisted, factors=len(elimination.slots),
+        edges=len(lowered.edges), width=width,
+    )  # fmt: skip
+    symbols = lowered.graph.symbols([node for _, node in lowered.edges])
+    writer = AttemptWriter(
+        layout, states=len(states), width=width, explicit_time=bool(lowered.by_time),
+        watched=[k for k, s in enumerate(states) if symbol_of(s) in symbols],
+    )  # fmt: skip
     return layout, compile_object(model_text + "\n" + writer.module())

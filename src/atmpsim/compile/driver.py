@@ -15,6 +15,7 @@ from atmpsim.compile.llvm import compile_object, load_object
 
 _KIND = "objects"
 _NAME = "advance_trajectories"
+_SOURCES = ("arguments", "call", "crossings", "entry", "rosenbrock")
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
@@ -39,7 +40,7 @@ def load_driver() -> Callable[[int], None]:
 
 def _fingerprint() -> str:
     folder = Path(kernels.__file__).parent
-    sources = [(folder / f"{n}.py").read_text(encoding="utf-8") for n in ("arguments", "call", "entry", "rosenbrock")]
+    sources = [(folder / f"{n}.py").read_text(encoding="utf-8") for n in _SOURCES]
     cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     return cache.key(cpu, version("llvmlite"), version("numba"), Path(__file__).read_text(encoding="utf-8"), *sources)
 

@@ -8,14 +8,13 @@ not depend on W or on what the other lanes hold.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from atmpsim.compile.lane_math import Lanes, library
 from atmpsim.compile.lowering import Lowered
 from atmpsim.compile.sparse_lu import Elimination
 from atmpsim.kernels import rodas5p
-from atmpsim.model.equations import Equations
 from atmpsim.model.graph import TIME, symbol_of
 
 _CALLS = {
@@ -39,7 +38,8 @@ class Layout:
     (1 or 0: the last attempt); `starting` (1 while the step is far too short); `reached` and `next_step`, which
     `commit` makes time and step; `error` (mean square) and `growth`; `theta`, where in the step `sample` looks;
     `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the driver must look
-    at. `atol` is packed: one number a state.
+    at, and `crossed`, whose is that of the lanes that are beyond an edge. `atol` is packed: one number a state.
+    `cells` and `beyond` have one row an edge: where the lane is, and where `look` finds it.
     """
 
     time: int
@@ -60,6 +60,7 @@ class Layout:
     theta: int
     clock: int
     attention: int
+    crossed: int
     atol: int
     state: int
     trial: int
@@ -69,17 +70,19 @@ class Layout:
     factors: int
     by_time: int
     sampled: int
+    cells: int
+    beyond: int
     constants: int
     rows: int
 
 
-def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, width: int) -> Layout:
+def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, edges: int, width: int) -> Layout:
     """Return the layout of a model's workspace."""
     sizes = dict.fromkeys((f.name for f in fields(Layout) if f.name != "rows"), 1)
     sizes |= dict.fromkeys(("state", "trial", "inflow", "by_time", "sampled"), states)
     sizes |= {
         "atol": -(-states // width), "stages": rodas5p.STAGES * states, "hoisted": hoisted, "factors": factors,
-        "constants": constants,
+        "cells": edges, "beyond": edges, "constants": constants,
     }  # fmt: skip
     first, starts = 0, {}
     for name, size in sizes.items():
@@ -91,12 +94,13 @@ def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, widt
 class Emitter:
     """Writes the functions of one model; every value is a vector of W doubles."""
 
-    def __init__(self, equations: Equations, lowered: Lowered, elimination: Elimination, width: int) -> None:
+    def __init__(
+        self, lowered: Lowered, elimination: Elimination, *, states: Sequence[str], constants: Sequence[str], width: int
+    ) -> None:
         self.lanes = Lanes(width)
-        self.lowered, self.elimination = lowered, elimination
-        self.states, self.size = equations.states, len(equations.states)
-        self.leaf = {symbol_of(s): ("y", k) for k, s in enumerate(equations.states)}
-        self.leaf |= {symbol_of(c): ("c", k) for k, c in enumerate(equations.constants)}
+        self.lowered, self.elimination, self.size = lowered, elimination, len(states)
+        self.leaf = {symbol_of(s): ("y", k) for k, s in enumerate(states)}
+        self.leaf |= {symbol_of(c): ("c", k) for k, c in enumerate(constants)}
         self.hoisted: dict[int, int] = {}
         self.lines: list[str] = []
         self.count = 0
@@ -105,14 +109,16 @@ class Emitter:
         """Return the module's text and the number of hoisted rows.
 
         The functions take pointers to rows: `slope(y, q, t, out)` adds the derivatives to `out`,
-        `factorise(y, q, t, step, out, growth)`, `time_slope(y, q, t, out)`, `solve(factors, b)` and
-        `prologue(c, q)`, which comes last because only then is it known what was hoisted.
+        `factorise(y, q, t, step, out, growth)`, `time_slope(y, q, t, out)`, `solve(factors, b)`,
+        `edges(y, q, t, cells, beyond, crossed)` and `prologue(c, q)`, which comes last because only then is it
+        known what was hoisted.
         """
         texts = [
             self._function("slope", ("y", "q", "t", "out"), self._slope),
             self._function("time_slope", ("y", "q", "t", "out"), self._time_slope),
             self._function("factorise", ("y", "q", "t", "step", "out", "growth"), self._factorise),
             self._function("solve", ("factors", "b"), self._solve),
+            self._function("edges", ("y", "q", "t", "cells", "beyond", "crossed"), self._edges),
             self._function("prologue", ("c", "q"), self._prologue),
         ]
         head = library(self.lanes) + "\n" + "\n".join(self._declarations())
@@ -128,7 +134,8 @@ class Emitter:
 
     def _all_nodes(self) -> list[int]:
         low = self.lowered
-        return low.graph.needed([*low.slopes, *low.jacobian.values(), *low.by_time.values()])
+        formulas = [node for _, node in low.edges]
+        return low.graph.needed([*low.slopes, *low.jacobian.values(), *low.by_time.values(), *formulas])
 
     def _function(self, name: str, arguments: tuple[str, ...], body: Callable[[], None]) -> str:
         self.lines, self.count = [], 0
@@ -275,6 +282,38 @@ class Emitter:
         values = self._values([self.lowered.by_time[i] for i in rows], {}, hoist=True)
         for i, value in zip(rows, values, strict=True):
             self._store("out", i, value)
+
+    def _edges(self) -> None:
+        """Find each edge's cell, the lane's own where the formula has no value; mark the lanes that left theirs."""
+        v = self.lanes
+        values = self._values([node for _, node in self.lowered.edges], {}, hoist=True)
+        crossed = "zeroinitializer"
+        for k, ((operation, _), value) in enumerate(zip(self.lowered.edges, values, strict=True)):
+            own, known = self._load("cells", k), self._new(f"fcmp ord {v.double} {value}, {value}")
+            cell = self._new(
+                f"select {v.truth} {known}, {v.double} {self._cell(operation, value)}, {v.double} {own}"
+            )  # fmt: skip
+            self._store("beyond", k, cell)
+            left = self._new(f"fcmp une {v.double} {cell}, {own}")
+            crossed = self._new(f"or {v.truth} {crossed}, {self._new(f'and {v.truth} {left}, {known}')}")
+        bits = self._new(f"bitcast {v.truth} {crossed} to i{v.width}")
+        mask = self._new(f"uitofp i{v.width} {bits} to double")
+        self.lines.append(f"  store double {mask}, ptr %crossed, align 8")
+
+    def _cell(self, operation: str, value: str) -> str:
+        """Return what stays the same between crossings: a truth, a sign, or a whole number."""
+        v, zero = self.lanes, self.lanes.number(0.0)
+        if operation in ("floor", "ceil"):
+            return self._new(f"call {v.double} @llvm.{operation}.{v.suffix}({v.double} {value})")
+        if operation in ("lt", "le"):
+            return self._truth(f"fcmp {_COMPARE[operation]} {v.double} {value}, {zero}")
+        positive = self._truth(f"fcmp ogt {v.double} {value}, {zero}")
+        return self._binary("fsub", positive, self._truth(f"fcmp olt {v.double} {value}, {zero}"))
+
+    def _truth(self, condition: str) -> str:
+        v = self.lanes
+        ones, zeros = v.number(1.0), v.number(0.0)
+        return self._new(f"select {v.truth} {self._new(condition)}, {v.double} {ones}, {v.double} {zeros}")
 
     def _prologue(self) -> None:
         roots = list(self.hoisted)

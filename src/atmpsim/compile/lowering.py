@@ -6,40 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atmpsim.model.differentiate import gradients
-from atmpsim.model.equations import Equations
 from atmpsim.model.graph import TIME, Graph, symbol_of
+from atmpsim.model.pieces import Pieces
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """Derivatives, sparse Jacobian and time derivative in a graph whose divisions by constants are products.
+    """Derivatives, sparse Jacobian, time derivative and edges in a graph whose divisions by constants are products.
 
-    `invariant[node]` says that a node depends on constants alone.
+    `edges` are operation and formula of each; `invariant[node]` says that a node depends on constants alone.
     """
 
     graph: Graph
     slopes: tuple[int, ...]
     jacobian: dict[tuple[int, int], int]
     by_time: dict[int, int]
+    edges: tuple[tuple[str, int], ...]
     invariant: dict[int, bool]
 
 
-def lower(equations: Equations) -> Lowered:
-    """Return the lowered equations of a model."""
-    source = equations.graph.copy()
-    position = {symbol_of(s): k for k, s in enumerate(equations.states)}
-    rows = gradients(source, equations.derivatives, {*position, TIME})
+def lower(pieces: Pieces, states: Sequence[str]) -> Lowered:
+    """Return the lowered pieces of a model; of its edges those that have to be searched."""
+    source = pieces.graph.copy()
+    position = {symbol_of(s): k for k, s in enumerate(states)}
+    rows = gradients(source, pieces.derivatives, {*position, TIME})
     places = [(i, symbol) for i, row in enumerate(rows) for symbol in row]
-    roots = [*equations.derivatives, *(rows[i][s] for i, s in places)]
+    searched = [e for e in pieces.edges if e.line is None]
     rewriter = _Rewriter(source, set(position))
-    nodes = rewriter.rewrite(roots)
-    count = len(equations.derivatives)
-    entries = dict(zip(places, nodes[count:], strict=True))
+    nodes = rewriter.rewrite(
+        [*pieces.derivatives, *(e.formula for e in searched), *(rows[i][s] for i, s in places)]
+    )  # fmt: skip
+    count, last = len(states), len(states) + len(searched)
+    entries = dict(zip(places, nodes[last:], strict=True))
     return Lowered(
         graph=rewriter.graph,
         slopes=tuple(nodes[:count]),
         jacobian={(i, position[s]): n for (i, s), n in entries.items() if s != TIME},
         by_time={i: n for (i, s), n in entries.items() if s == TIME},
+        edges=tuple((e.operation, n) for e, n in zip(searched, nodes[count:last], strict=True)),
         invariant=rewriter.invariant,
     )
 

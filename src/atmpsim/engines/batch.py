@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from atmpsim.engines.actions import Action, plan_actions, table
 from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances
-from atmpsim.kernels.arguments import Actions, Limits, Scratch, flatten
+from atmpsim.kernels.arguments import AFTER, BEFORE, Actions, Course, Limits, Output, Scratch, flatten
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
-from atmpsim.scenario.dosing import SAMPLE_AFTER
+from atmpsim.scenario.dosing import SAMPLE_AFTER, SAMPLE_BEFORE
 
 CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
+SIDES = {SAMPLE_BEFORE: BEFORE, SAMPLE_AFTER: AFTER}
 
 
 def integrate_batch(
@@ -42,27 +44,40 @@ def integrate_batch(
         How many threads share the work; results do not depend on it. All cores by default.
     """
     count, schedule = ensemble.size, ensemble.schedules[0]
-    actions = _plans(equations, ensemble)
-    samples = np.full((count, times.size, kept.size), np.nan)
-    status, counts = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    limits = Limits(
-        tolerances.rtol, tolerances.atol, schedule.start, schedule.end, tolerances.max_steps, sample == SAMPLE_AFTER,
-        resolution((schedule.start, schedule.end)),
+    states, edges = len(equations.states), batch.edges.slot.size
+    nothing = np.zeros((count, edges))
+    course = Course(
+        start=np.full(count, schedule.start), end=np.full(count, schedule.end), reached=np.zeros(count),
+        initial=ensemble.initial, final=np.empty((count, states)), constants=ensemble.constants, cells=nothing,
+        beyond=nothing,
+    )  # fmt: skip
+    output = Output(
+        times=times, kept=kept, samples=np.full((count, times.size, kept.size), np.nan),
+        next=np.zeros(count, dtype=np.int64), status=np.full(count, -1, dtype=np.int64),
+        attempts=np.zeros(count, dtype=np.int64),
+    )  # fmt: skip
+    limits = limits_of(tolerances, start=schedule.start, end=schedule.end, side=SIDES[sample])
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        work = partial(advance, batch, _plans(equations, ensemble), limits, course, output)
+        list(pool.map(work, range(0, count, CHUNK)))
+    return output.samples, output.status, output.attempts
+
+
+def limits_of(tolerances: Tolerances, *, start: float, end: float, side: int) -> Limits:
+    """Return the driver's limits for runs over a span of time."""
+    return Limits(
+        rtol=tolerances.rtol, atol=tolerances.atol, span=end - start, attempts=tolerances.max_steps, side=side,
+        resolution=resolution((start, end)),
     )  # fmt: skip
 
-    driver = load_driver()
 
-    def work(begin: int) -> None:
-        scratch, end = _scratch(batch), min(begin + CHUNK, count)
-        arguments = flatten(
-            batch.code, batch.rows, actions, limits, scratch, ensemble.initial, ensemble.constants, times, kept,
-            samples, status, counts, begin, end,
-        )  # fmt: skip
-        driver(arguments.ctypes.data)
-
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, range(0, count, CHUNK)))
-    return samples, status, counts
+def advance(
+    batch: Batch, actions: Actions, limits: Limits, course: Course, output: Output, begin: int, size: int = CHUNK
+) -> None:
+    """Advance trajectories from `begin` on in this thread; the driver lets go of the GIL."""
+    scratch, end = _scratch(batch), min(begin + size, len(course.start))
+    arguments = flatten(batch.code, batch.rows, actions, limits, batch.edges, scratch, course, output, begin, end)
+    load_driver()(arguments.ctypes.data)
 
 
 def _plans(equations: Equations, ensemble: Ensemble) -> Actions:
@@ -93,4 +108,6 @@ def _scratch(batch: Batch) -> Scratch:
     size = batch.layout.rows * batch.width
     memory = np.zeros(size + 8)
     offset = (-memory.ctypes.data) % 64 // 8
-    return Scratch(memory[offset : offset + size], *(np.zeros(batch.width, dtype=np.int64) for _ in range(3)))
+    who, sampled, acted, slides = (np.zeros(batch.width, dtype=np.int64) for _ in range(4))
+    low, high, crossing = (np.zeros(batch.width) for _ in range(3))
+    return Scratch(memory[offset : offset + size], who, sampled, acted, slides, low, high, crossing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,7 +10,21 @@ from functools import cached_property, lru_cache
 from atmpsim.compile.batch import Batch, compile_batch, goes_in_lanes
 from atmpsim.compile.scalar import Scalar, compile_scalar
 from atmpsim.model.equations import Equations, write_equations
+from atmpsim.model.pieces import Pieces, cut
 from atmpsim.model.spec import Model
+
+
+class Way(enum.Enum):
+    """How the batch solver runs a model.
+
+    LANES: from beginning to end in vector code. STRETCHES: in vector code from one event to the next. SCALAR: not,
+    for a model that has to keep formulas at zero, or to look back at an earlier time, or with functions that have
+    no vector code.
+    """
+
+    LANES = enum.auto()
+    STRETCHES = enum.auto()
+    SCALAR = enum.auto()
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +42,21 @@ class Program:
     @cached_property
     def batch(self) -> Batch:
         """Vector code, for the batch solver."""
-        return compile_batch(self.equations, fixed=self.fixed)
+        return compile_batch(self.equations, pieces=self.pieces, fixed=self.fixed)
 
     @cached_property
-    def goes_in_lanes(self) -> bool:
-        """Whether the batch solver can run the model: plain equations, and only functions it has vector code for."""
-        return self.equations.is_plain and bool(self.equations.states) and goes_in_lanes(self.equations)
+    def pieces(self) -> Pieces:
+        """The smooth pieces that go in lanes; switches are kept where a lane is told of all else beforehand."""
+        simple = cut(self.equations, keep_switches=True)
+        return simple if self.equations.is_plain and all(simple.alone) else cut(self.equations)
+
+    @cached_property
+    def way(self) -> Way:
+        """How the batch solver can run the model."""
+        equations = self.equations
+        if not equations.states or equations.held or equations.delays or not goes_in_lanes(self.pieces):
+            return Way.SCALAR
+        return Way.LANES if self.pieces.keeps_switches else Way.STRETCHES
 
 
 def prepare(model: Model, *, fixed: Collection[str] = ()) -> Program:
@@ -40,22 +64,9 @@ def prepare(model: Model, *, fixed: Collection[str] = ()) -> Program:
 
     `fixed` are the ids whose initial value the caller gives; only those that have an initial assignment matter.
     """
-    return _prepare(_Keyed(model), frozenset(fixed) & frozenset(model.initial_assignments))
+    return _prepare(model, frozenset(fixed) & frozenset(model.initial_assignments))
 
 
 @lru_cache(maxsize=32)
-def _prepare(model: _Keyed, fixed: frozenset[str]) -> Program:
-    return Program(write_equations(model.model, fixed=fixed), fixed)
-
-
-class _Keyed:
-    """A model that compares by its digest."""
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.digest = model, model.digest
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
+def _prepare(model: Model, fixed: frozenset[str]) -> Program:
+    return Program(write_equations(model, fixed=fixed), fixed)

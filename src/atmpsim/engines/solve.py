@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
-from atmpsim.engines.program import Program
+from atmpsim.engines.program import Program, Way
 from atmpsim.engines.trajectory import Failure, Tolerances, Trajectory
 from atmpsim.model.equations import Equations
 from atmpsim.model.evaluate import evaluate
@@ -74,7 +74,7 @@ def solve(
             tolerances=tolerances, sample=sample,
         )  # fmt: skip
 
-    if method == "lsoda" or not program.goes_in_lanes:
+    if method == "lsoda" or program.way is not Way.LANES:
         return _from_trajectories([scalar(k) for k in range(ensemble.size)], names, kept)
     from atmpsim.engines.batch import integrate_batch  # compiles the kernels
 

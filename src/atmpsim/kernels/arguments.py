@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-OK, NOT_FINITE, STEP_LIMIT, STEP_UNDERFLOW = 0, 1, 2, 3
+OK, NOT_FINITE, STEP_LIMIT, STEP_UNDERFLOW, SLIDING, AT_EDGE = 0, 1, 2, 3, 4, 5
+BEFORE, AFTER, INSIDE = 0, 1, 2
 ADD_TO_STATE, SET_CONSTANT, SET_INFLOW, RESET = 0, 1, 2, 3
 
 
 class Code(NamedTuple):
-    """Addresses of `attempt`, `first_slope`, `sample` and `commit`."""
+    """Addresses of the model's functions (see `compile.attempt`)."""
 
     attempt: int
     first_slope: int
     sample: int
     commit: int
+    look: int
+    look_here: int
 
 
 class Rows(NamedTuple):
@@ -39,12 +42,15 @@ class Rows(NamedTuple):
     error: int
     theta: int
     attention: int
+    crossed: int
     atol: int
     state: int
     trial: int
     inflow: int
     stages: int
     sampled: int
+    cells: int
+    beyond: int
     constants: int
     width: int
 
@@ -65,27 +71,79 @@ class Actions(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Tolerances, the span of time, the most attempts of one trajectory, and the side samples at a stop show.
+    """Tolerances, the length of the whole run, and the most attempts of one trajectory.
 
+    `side` says what samples at a stop show: the state BEFORE or AFTER it; INSIDE writes none at a trajectory's ends.
     Times closer than `resolution` are one time: 0.1 * 3 is not 0.3 in binary numbers, yet means it.
     """
 
     rtol: float
     atol: NDArray[np.float64]
-    start: float
-    end: float
+    span: float
     attempts: int
-    sample_after: bool
+    side: int
     resolution: float
 
 
+class Edges(NamedTuple):
+    """The edges to search, and what to do where one is crossed.
+
+    `slot` is the constant that is an edge's leaf; `alone` says that crossing it changes nothing else, so that the
+    trajectory goes on at once, where at any other it ends with the status AT_EDGE. `equal` is 0 for a leaf that is
+    its cell, 1 where it is whether the cell is 0, and 2 where it is whether it is not. `given` says that the cells
+    at the start are the caller's.
+    """
+
+    slot: NDArray[np.int64]
+    alone: NDArray[np.int64]
+    equal: NDArray[np.int64]
+    given: int
+
+
+class Course(NamedTuple):
+    """Where each trajectory begins, must end and has come to.
+
+    `start`, `end` and `reached` (trajectory,) are times; `initial` and `final` (trajectory, state), `constants`
+    (trajectory, constant), and `cells` (trajectory, edge), which is where the trajectory ended, and `beyond` what is
+    past the edges it ended at.
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    reached: NDArray[np.float64]
+    initial: NDArray[np.float64]
+    final: NDArray[np.float64]
+    constants: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    beyond: NDArray[np.float64]
+
+
+class Output(NamedTuple):
+    """Sample times, sorted, and the states to keep; each trajectory's first sample, its samples, and how it ended.
+
+    `samples` (trajectory, time, kept state); what follows a failure is left as it is. `next` (trajectory,) is the
+    number of the next sample, `status` and `attempts` (trajectory,) how it ended and what that took.
+    """
+
+    times: NDArray[np.float64]
+    kept: NDArray[np.int64]
+    samples: NDArray[np.float64]
+    next: NDArray[np.int64]
+    status: NDArray[np.int64]
+    attempts: NDArray[np.int64]
+
+
 class Scratch(NamedTuple):
-    """Memory of one call: the workspace (rows of W float64, aligned to the vector) and three numbers a lane."""
+    """Memory of one call: the workspace (rows of W float64, aligned to the vector) and some numbers a lane."""
 
     workspace: NDArray[np.float64]
     who: NDArray[np.int64]
     sampled: NDArray[np.int64]
     acted: NDArray[np.int64]
+    slides: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    crossing: NDArray[np.float64]
 
 
 def flatten(*arguments: object) -> NDArray[np.int64]:

@@ -1,9 +1,10 @@
-"""Addresses in compiled Python: call machine code, reach arrays."""
+"""What compiled Python lacks: call machine code at an address, reach arrays, set how tiny numbers are treated."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -43,3 +44,54 @@ def bits_to_float(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(values[0], ir.DoubleType())
 
     return signature, generate
+
+
+_PROCESSOR = llvm.get_process_triple().partition("-")[0]
+_X86, _ARM = _PROCESSOR in ("x86_64", "i686"), _PROCESSOR in ("aarch64", "arm64")
+
+FLUSH_TINY = 0x8040 if _X86 else 1 << 24 if _ARM else 0
+"""Bits of the floating-point mode that take numbers below 2.2e-308 for 0; processors compute with them very slowly."""
+
+
+@intrinsic
+def float_mode(typing_context: Any) -> Any:
+    """Return the floating-point mode of this thread."""
+    signature = types.int64()
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if _X86:
+            place = builder.alloca(ir.IntType(32))
+            _call(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), [_as_bytes(builder, place)])
+            return builder.zext(builder.load(place), ir.IntType(64))
+        if _ARM:
+            return _call(builder, "llvm.aarch64.get.fpcr", ir.IntType(64), [])
+        return ir.Constant(ir.IntType(64), 0)
+
+    return signature, generate
+
+
+@intrinsic
+def set_float_mode(typing_context: Any, mode: Any) -> Any:
+    """Set the floating-point mode of this thread."""
+    signature = types.void(types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if _X86:
+            place = builder.alloca(ir.IntType(32))
+            builder.store(builder.trunc(values[0], ir.IntType(32)), place)
+            _call(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), [_as_bytes(builder, place)])
+        elif _ARM:
+            _call(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), [values[0]])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _as_bytes(builder: Any, place: Any) -> Any:
+    return builder.bitcast(place, ir.IntType(8).as_pointer())
+
+
+def _call(builder: Any, name: str, returns: Any, arguments: list[Any]) -> Any:
+    kind = ir.FunctionType(returns, [a.type for a in arguments])
+    known = builder.module.globals.get(name)
+    return builder.call(known if known is not None else ir.Function(builder.module, kind, name), arguments)

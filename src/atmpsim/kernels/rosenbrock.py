@@ -12,34 +12,37 @@ from numba import njit
 
 from atmpsim.kernels.arguments import (
     ADD_TO_STATE,
+    AFTER,
+    AT_EDGE,
+    BEFORE,
     NOT_FINITE,
     OK,
     SET_CONSTANT,
     SET_INFLOW,
+    SLIDING,
     STEP_LIMIT,
     STEP_UNDERFLOW,
 )
 from atmpsim.kernels.call import call_address
+from atmpsim.kernels.crossings import all_alone, find_crossings, put_leaves, slides_on
 
 
 @njit(nogil=True, error_model="numpy")
-def advance(code, rows, actions, limits, scratch, initial, constants, times, kept, samples, status, counts, begin, end):
+def advance(code, rows, actions, limits, edges, scratch, course, output, begin, end):
     """Advance trajectories `begin` to `end`.
 
     This is one long function because it was measured: the same in short functions over a tuple of lane arrays ran at
-    a third (10 states) to a half (38 states) of the speed.
+    a third (10 states) to a half (38 states) of the speed. What only edges need stands in functions of its own.
 
     Parameters
     ----------
-    initial, constants
-        (trajectory, state) and (trajectory, constant), the values at the start.
-    times, kept, samples
-        Sample times, sorted; the states to keep; and (trajectory, time, kept state) where the samples go. What
-        follows a failure is left as it is.
-    status, counts
-        (trajectory,) how each ended and how many attempts it took.
+    code, rows, actions, limits, edges, scratch, course, output
+        See `kernels.arguments`.
     """
     ws, who, sampled, acted = scratch.workspace, scratch.who, scratch.sampled, scratch.acted
+    initial, final, constants = course.initial, course.final, course.constants
+    times, kept, samples = output.times, output.kept, output.samples
+    status, counts = output.status, output.attempts
     width, size, base = rows.width, initial.shape[1], scratch.workspace.ctypes.data
     for i in range(size):
         ws[rows.atol * width + i] = limits.atol[i]
@@ -47,11 +50,13 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
         ws[rows.rtol * width + lane] = limits.rtol
         ws[rows.resolution * width + lane] = limits.resolution
         ws[rows.limit * width + lane] = limits.attempts
-        ws[rows.time * width + lane] = limits.start
         who[lane] = -1
         _idle(ws, rows, lane)
-        _load(ws, rows, lane, initial, constants, min(begin + lane, end - 1))
+        k = min(begin + lane, end - 1)
+        ws[rows.time * width + lane] = course.start[k]
+        _load(ws, rows, lane, initial, constants, course.cells, k)
     queue, active, stopped, wanting = begin, 0, 0, (1 << width) - 1
+    soon = 0  # lanes whose next step begins where something happened
     while True:
         fresh = 0
         if wanting | stopped:
@@ -67,23 +72,26 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                         k = queue
                         queue += 1
                         active |= bit
-                        who[lane], sampled[lane], acted[lane] = k, 0, actions.first[actions.plan[k]]
-                        ws[rows.time * width + lane] = limits.start
+                        who[lane], sampled[lane], acted[lane] = k, output.next[k], actions.first[actions.plan[k]]
+                        scratch.slides[lane], scratch.crossing[lane] = 0, -np.inf
+                        ws[rows.time * width + lane] = course.start[k]
                         ws[rows.attempts * width + lane] = 0.0
-                        _load(ws, rows, lane, initial, constants, k)
-                        if not limits.sample_after:
-                            upto = limits.start + limits.resolution
+                        _load(ws, rows, lane, initial, constants, course.cells, k)
+                        if limits.side == BEFORE:
+                            upto = course.start[k] + limits.resolution
                             sampled[lane] = _sample_here(ws, rows.state, width, lane, samples, k, times, kept, 0, upto)
                     stopped &= ~bit
                     k, now = who[lane], ws[rows.time * width + lane]
                     acted[lane] = _act(ws, rows, actions, lane, k, acted[lane], now, initial, constants)
-                    if limits.sample_after:
+                    if limits.side == AFTER:
                         upto = now + limits.resolution
                         sampled[lane] = _sample_here(
                             ws, rows.state, width, lane, samples, k, times, kept, sampled[lane], upto
                         )
-                    if now >= limits.end:
+                    if now >= course.end[k]:
                         status[k], counts[k] = OK, int(ws[rows.attempts * width + lane])
+                        course.reached[k], output.next[k] = now, sampled[lane]
+                        _keep(ws, rows, lane, final, course.cells, k)
                         wanting |= bit
                     else:
                         fresh |= bit
@@ -91,9 +99,15 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                 return
         if fresh:
             call_address(code.first_slope, base)
+            if edges.slot.size and not edges.given:
+                call_address(code.look_here, base)
+                put_leaves(ws, rows, edges, fresh)
+                call_address(code.first_slope, base)
+            soon |= fresh
             for lane in range(width):
                 if fresh >> lane & 1:
-                    stop, last = limits.end, actions.first[actions.plan[who[lane]] + 1]
+                    k = who[lane]
+                    stop, last = course.end[k], actions.first[actions.plan[k] + 1]
                     if acted[lane] < last:
                         stop = min(stop, actions.time[acted[lane]])
                     ws[rows.stop * width + lane] = stop
@@ -102,7 +116,15 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                     ws[rows.starting * width + lane] = 1.0
                     ws[rows.step * width + lane] = _first_step(ws, rows, lane, size, limits)
         call_address(code.attempt, base)
-        attention = int(ws[rows.attention * width]) & active
+        crossed = 0
+        if edges.slot.size:
+            accepted = 0
+            for lane in range(width):
+                if active >> lane & 1 and ws[rows.accept * width + lane] != 0.0:
+                    accepted |= 1 << lane
+            crossed = find_crossings(code, rows, limits, scratch, final, base, accepted, soon)
+            soon &= ~accepted
+        attention = int(ws[rows.attention * width]) & active | crossed
         if attention:
             inside = 0
             for lane in range(width):
@@ -124,6 +146,7 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                         reached = ws[rows.reached * width + lane]
                         if o + 1 >= times.size or times[o + 1] >= reached - limits.resolution:
                             inside &= ~(1 << lane)
+            goes_on = 0
             for lane in range(width):
                 bit = 1 << lane
                 if not attention & bit:
@@ -132,7 +155,23 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                 if ws[rows.accept * width + lane] != 0.0:
                     reached = ws[rows.reached * width + lane]
                     at_stop = reached >= ws[rows.stop * width + lane]
-                    if not (at_stop and limits.sample_after):
+                    if crossed & bit:
+                        for i in range(size):
+                            ws[(rows.trial + i) * width + lane] = final[k, i]
+                        if not all_alone(ws, rows, edges, lane):
+                            status[k], counts[k] = AT_EDGE, int(ws[rows.attempts * width + lane])
+                            course.reached[k], output.next[k] = reached, sampled[lane]
+                            for e in range(edges.slot.size):
+                                course.cells[k, e] = ws[(rows.cells + e) * width + lane]
+                                course.beyond[k, e] = ws[(rows.beyond + e) * width + lane]
+                            wanting |= bit
+                            continue
+                        if slides_on(scratch, limits, lane, reached):
+                            status[k], counts[k] = SLIDING, int(ws[rows.attempts * width + lane])
+                            wanting |= bit
+                            continue
+                        goes_on |= bit
+                    if not at_stop or limits.side == BEFORE:
                         sampled[lane] = _sample_here(
                             ws, rows.trial, width, lane, samples, k, times, kept, sampled[lane],
                             reached + limits.resolution,
@@ -147,17 +186,33 @@ def advance(code, rows, actions, limits, scratch, initial, constants, times, kep
                         finite = ws[rows.error * width + lane] < 1e60
                         status[k] = STEP_UNDERFLOW if finite else NOT_FINITE
                     wanting |= bit
+            if goes_on:
+                put_leaves(ws, rows, edges, goes_on)
+                soon |= goes_on
         call_address(code.commit, base)
+        if crossed:
+            call_address(code.first_slope, base)  # what depends on constants alone depends on leaves
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
-def _load(ws, rows, lane, initial, constants, k):
+def _load(ws, rows, lane, initial, constants, cells, k):
     width = rows.width
+    for e in range(cells.shape[1]):
+        ws[(rows.cells + e) * width + lane] = cells[k, e]
     for i in range(initial.shape[1]):
         ws[(rows.state + i) * width + lane] = initial[k, i]
         ws[(rows.inflow + i) * width + lane] = 0.0
     for j in range(constants.shape[1]):
         ws[(rows.constants + j) * width + lane] = constants[k, j]
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def _keep(ws, rows, lane, final, cells, k):
+    """Write a trajectory's last state and cells."""
+    for i in range(final.shape[1]):
+        final[k, i] = ws[(rows.state + i) * rows.width + lane]
+    for e in range(cells.shape[1]):
+        cells[k, e] = ws[(rows.cells + e) * rows.width + lane]
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
@@ -213,7 +268,7 @@ def _first_step(ws, rows, lane, size, limits):
         inverse = 1.0 / (limits.atol[i] + limits.rtol * abs(y))
         of_state += (y * inverse) ** 2
         of_slope += (ws[(rows.stages + i) * width + lane] * inverse) ** 2
-    longest = 0.1 * (limits.end - limits.start)
+    longest = 0.1 * limits.span
     if not (of_state > 1e-10 and of_slope > 1e-10):
         return min(1e-6, longest)
     return min(0.01 * np.sqrt(of_state / of_slope), longest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from atmpsim.model.definitions import (
     Delayed,
@@ -104,7 +105,7 @@ class Equations:
 
 
 def write_equations(model: Model, *, fixed: Collection[str] = ()) -> Equations:
-    """Return the equations of a model.
+    """Return the equations of a model; equal models share them for the life of the process.
 
     Parameters
     ----------
@@ -116,6 +117,11 @@ def write_equations(model: Model, *, fixed: Collection[str] = ()) -> Equations:
     ModelError
         If definitions go round in a circle, or an algebraic rule determines nothing.
     """
+    return _write_equations(model, frozenset(fixed) & frozenset(model.initial_assignments))
+
+
+@lru_cache(maxsize=32)
+def _write_equations(model: Model, fixed: frozenset[str]) -> Equations:
     return _Writer(model).write(fixed)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from atmpsim.model.differentiate import gradients
 from atmpsim.model.equations import Equations
@@ -35,7 +36,8 @@ class Pieces:
     """Derivatives, held formulas and triggers over states, time, constants and the leaves of `edges`.
 
     `whole` are the derivatives with their jumps in them. `of_motion` says which edges the derivatives and held
-    formulas have, the others belong to triggers alone.
+    formulas have, the others belong to triggers alone. `keeps_switches` says that conditions of time alone are still
+    the constants that the equations' `switches` name.
     """
 
     graph: Graph
@@ -46,12 +48,27 @@ class Pieces:
     triggers: tuple[int, ...]
     edges: tuple[Edge, ...]
     of_motion: tuple[bool, ...]
+    keeps_switches: bool
+
+    @cached_property
+    def alone(self) -> tuple[bool, ...]:
+        """Whether crossing an edge changes nothing but the derivatives: no trigger, and no other edge."""
+        lines = [node for e in self.edges for node in e.line or ()]
+        others = self.graph.symbols([*self.triggers, *(e.formula for e in self.edges), *lines])
+        return tuple(e.line is None and e.name not in others for e in self.edges)
 
 
-def cut(equations: Equations) -> Pieces:
-    """Return the smooth pieces of a model's equations."""
+def cut(equations: Equations, *, keep_switches: bool = False) -> Pieces:
+    """Return the smooth pieces of a model's equations.
+
+    Parameters
+    ----------
+    keep_switches
+        Leave conditions of time alone as they are, for a solver that is told when they change.
+    """
     cutter = _Cutter(equations)
-    (*whole,) = cutter.graph.substitute(equations.derivatives, dict(equations.switches))
+    switches = {} if keep_switches else dict(equations.switches)
+    (*whole,) = cutter.graph.substitute(equations.derivatives, switches)
     derivatives = cutter.cut(whole)
     held = cutter.cut([h.formula for h in equations.held])
     count = len(cutter.edges)
@@ -66,6 +83,7 @@ def cut(equations: Equations) -> Pieces:
         triggers=tuple(triggers),
         edges=edges,
         of_motion=tuple(k < count for k in range(len(edges))),
+        keeps_switches=keep_switches,
     )
 
 

@@ -96,13 +96,13 @@ class Constraint:
     message: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
     """A model as data: what `atmpsim.load_model` returns.
 
     `text` is the file as read, `sbml` the SBML document it stands for; `graph` holds every formula. Rules and
     initial assignments map an id to the node of its formula. `caution` is the line that every result must carry.
-    Compare or store models by `digest`.
+    Models are equal when their digests are.
     """
 
     id: str
@@ -128,6 +128,12 @@ class Model:
     def digest(self) -> str:
         """Return the SHA-256 of the SBML document."""
         return hashlib.sha256(self.sbml.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def quantity(self, identifier: str) -> Quantity | None:
         """Return the compartment, species or parameter of an id, or None."""

@@ -36,6 +36,7 @@ def run(
     resume: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    computed: Callable[[xr.DataTree], None] | None = None,
 ) -> xr.DataTree:
     """Run a scenario and return its result, stored if `out` is given.
 
@@ -59,6 +60,9 @@ def run(
         Compute again the chunks of a stored result in which runs failed.
     progress
         Called with the number of runs done, of all runs, and of those that failed.
+    computed
+        Called with the result as soon as all of it is in memory, before it is stored; not called where results
+        go to the store as they come.
 
     Returns
     -------
@@ -85,8 +89,11 @@ def run(
         return _stream(table, inputs, str(out), overwrite=overwrite, progress=progress, **how)
     check_target(Path(out), inputs_sha256=inputs.sha256, overwrite=overwrite)
     tree = execute(table, inputs, progress=progress)
+    gridded = on_grid(tree)
+    if computed is not None:
+        computed(gridded)
     write(tree, Path(out))
-    return on_grid(tree)
+    return gridded
 
 
 def _begun(out: str | os.PathLike[str]) -> bool:
