@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from atmpsim.agents.spec import PHYSICELL, AgentModel
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.advance import Fields
+from atmpsim.kernels.agents.coarse import make_coarse
 from atmpsim.kernels.agents.implicit_fields import SUMS, Solver
 from atmpsim.kernels.agents.lines import LANES, ROW_GROUPS
 from atmpsim.kernels.agents.split_fields import Sweeps, eliminate
@@ -121,8 +122,9 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64], *, threads: int) 
     )  # fmt: skip
 
 
-def make_solver(model: AgentModel, shape: tuple[int, ...], *, tolerance: float = TOLERANCE) -> Solver:
-    """Return the work arrays of the implicit scheme for fields of a (z, y, x) shape."""
+def make_solver(model: AgentModel, fixed: NDArray[np.float64]) -> Solver:
+    """Return the work arrays of the implicit scheme for fields held as `fixed`, (substrate, z, y, x)."""
+    shape = fixed.shape[1:]
     size = np.array(model.domain.voxel)
     diffusion = np.array([s.diffusion for s in model.substrates])
     coupling = diffusion[:, None] / size**2
@@ -132,5 +134,6 @@ def make_solver(model: AgentModel, shape: tuple[int, ...], *, tolerance: float =
         residual=in_lines(shape), search=in_lines(shape), image=in_lines(shape), diagonal=in_lines(shape),
         inverse=in_lines(shape), nothing=np.zeros(shape[2]), coupling=coupling,
         decay=np.array([s.decay for s in model.substrates]), sums=np.zeros((shape[0] * shape[1], SUMS)),
-        spent=np.zeros(len(diffusion), np.int64), tolerance=tolerance,
+        coarse=make_coarse(fixed, min(model.domain.shape[0], shape[2])), product=np.zeros(1),
+        spent=np.zeros(len(diffusion), np.int64), tolerance=TOLERANCE,
     )  # fmt: skip

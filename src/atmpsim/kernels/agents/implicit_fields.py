@@ -3,6 +3,8 @@
 With W the volume of a voxel, each step solves (1 + dt decay + dt loss) p - dt D laplace p = p_old + dt gain, with the
 losses of the cells on the diagonal: the steady state has no splitting error, and no step is too long to be stable.
 
+Where voxels are strongly coupled, a coarse grid takes part in each iteration.
+
 Source: Hestenes, Stiefel 1952 J Res Natl Bur Stand 49:409, doi:10.6028/jres.049.044.
 """
 
@@ -11,18 +13,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.coarse import BLOCK, DEEP, Coarse, correct, factorise, sum_parts
 from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
+from atmpsim.kernels.agents.gradients import go_along, turn
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
-# columns of the sums of each row at the end of a step; OF_CHUNK is that of sums over CHUNK rows, in their first
-TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, OF_CHUNK = range(6)
+# columns of the sums of each row: at the end of a step, and of the scaled squares of the residual
+TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, SQUARES = range(6)
 SUMS = 6
-CHUNK = 8  # rows that lie one after the other, in one loop
 TRUST = 0.01  # beyond which a field is not scaled to balance
 
 
@@ -41,6 +43,8 @@ class Solver(NamedTuple):
     coupling: NDArray[np.float64]
     decay: NDArray[np.float64]
     sums: NDArray[np.float64]
+    coarse: Coarse
+    product: NDArray[np.float64]  # (1,) of the coarse residual and its correction
     spent: NDArray[np.int64]
     tolerance: float
 
@@ -106,27 +110,9 @@ def _residual_row(residual, image, inverse, search, nx):
     for i in range(nx):
         r = residual[i] - image[i]
         residual[i] = r
-        z = r * inverse[i]
-        search[i] = z
-        total += r * z
-    return total
-
-
-@inner_loose
-def _advance(x, residual, search, image, inverse, alpha, begin, end):
-    total = 0.0
-    for i in range(uint64(begin), uint64(end)):
-        x[i] += alpha * search[i]
-        r = residual[i] - alpha * image[i]
-        residual[i] = r
+        search[i] = 0.0
         total += r * r * inverse[i]
     return total
-
-
-@inner_loose
-def _renew_search(search, residual, inverse, beta, begin, end):
-    for i in range(uint64(begin), uint64(end)):
-        search[i] = residual[i] * inverse[i] + beta * search[i]
 
 
 @inner
@@ -139,6 +125,32 @@ def _edges(solver, s, dt, k, j, nz, ny, nx):
         row[i] = 2.0 * cx + rest
     row[0] -= cx
     row[nx - 1] -= cx
+
+
+@inner
+def _prepare(solver, deep, ny, thread, threads, barrier):
+    """Return the product of the residual and its correction, and leave the coarse part of that in the blocks."""
+    meet(barrier, threads)
+    if not deep:
+        return _total(solver.sums, SQUARES)
+    if thread == 0:
+        solver.product[0] = correct(solver.coarse, ny)
+    meet(barrier, threads)
+    return _total(solver.sums, SQUARES) + solver.product[0]
+
+
+@inner
+def _turn(solver, ny, beta, begin, end):
+    """Write the next search direction into this thread's rows."""
+    coarse = solver.coarse
+    across, down = coarse.shape[0], coarse.shape[1]
+    for row in range(begin, end):
+        k, j = row // ny, row % ny
+        first = (k // BLOCK * down + j // BLOCK) * across
+        turn(
+            solver.search[k, j].ctypes.data, solver.residual[k, j].ctypes.data, solver.inverse[k, j].ctypes.data,
+            coarse.value[first:].ctypes.data, across, beta,
+        )  # fmt: skip
 
 
 @inner
@@ -163,9 +175,11 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     """
     nz, ny = x.shape[0], x.shape[1]
     rows = nz * ny
-    begin, end = share(rows, thread, threads, CHUNK)
+    begin, end = share(rows, thread, threads, 1)
     cx, cy, cz = dt * solver.coupling[s, 0], dt * solver.coupling[s, 1], dt * solver.coupling[s, 2]
     sums = solver.sums
+    coarse = solver.coarse
+    deep = cx + cy + cz > DEEP
     for row in range(begin, end):
         k, j = row // ny, row % ny
         _edges(solver, s, dt, k, j, nz, ny, nx)
@@ -174,33 +188,43 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
             solver.residual[k, j], 1.0 + dt * solver.decay[s], dt, nx,
         )  # fmt: skip
         sums[row, 2] = _sum_free(x[k, j], fixed[k, j], nx)
+        if deep:
+            sum_parts(solver.diagonal[k, j], solver.inverse[k, j], coarse.parts[row])
+    meet(barrier, threads)
+    if thread == 0:
+        coarse.value[:] = 0.0
+        if deep:
+            factorise(coarse, s, ny, cx, cy, cz)
     meet(barrier, threads)
     for row in range(begin, end):
         k, j = row // ny, row % ny
         _apply_row(x, k, j, solver, cx, cy, cz, nx)
-        sums[row, 1] = _residual_row(
+        sums[row, SQUARES] = _residual_row(
             solver.residual[k, j], solver.image[k, j], solver.inverse[k, j], solver.search[k, j], nx
         )
-    meet(barrier, threads)
-    limit = solver.tolerance**2 * _total(sums, 0)
-    size = _total(sums, 1)
-    before = _total(sums, 2)
+        if deep:
+            sum_parts(solver.residual[k, j], solver.inverse[k, j], coarse.parts[row])
+    before, limit = _total(sums, 2), solver.tolerance**2 * _total(sums, 0)
+    size = _prepare(solver, deep, ny, thread, threads, barrier)
+    fine = _total(sums, SQUARES)
+    beta = 0.0
     iterations = 0
-    stride = uint64(x.shape[2])
-    flat, residual, search = x.reshape(x.size), solver.residual.reshape(x.size), solver.search.reshape(x.size)
-    image, inverse = solver.image.reshape(x.size), solver.inverse.reshape(x.size)
-    while size > limit and iterations < MAX_ITERATIONS:
+    while fine > limit and iterations < MAX_ITERATIONS:
+        _turn(solver, ny, beta, begin, end)
+        meet(barrier, threads)
         for row in range(begin, end):
             sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz, nx)
         meet(barrier, threads)
         alpha = size / _total(sums, 0)
-        for row in range(begin, end, CHUNK):
-            last = stride * uint64(min(row + CHUNK, end))
-            sums[row, OF_CHUNK] = _advance(flat, residual, search, image, inverse, alpha, stride * uint64(row), last)
-        meet(barrier, threads)
-        smaller = _total(sums, OF_CHUNK)
-        _renew_search(search, residual, inverse, smaller / size, stride * uint64(begin), stride * uint64(end))
-        size = smaller
+        for row in range(begin, end):
+            k, j = row // ny, row % ny
+            sums[row, SQUARES] = go_along(
+                x[k, j].ctypes.data, solver.residual[k, j].ctypes.data, solver.search[k, j].ctypes.data,
+                solver.image[k, j].ctypes.data, solver.inverse[k, j].ctypes.data, coarse.parts[row].ctypes.data,
+                coarse.shape[0], alpha,
+            )  # fmt: skip
+        smaller = _prepare(solver, deep, ny, thread, threads, barrier)
+        fine, beta, size = _total(sums, SQUARES), smaller / size, smaller
         iterations += 1
         meet(barrier, threads)
     _book(x, loss, gain, fixed, solver, dt, cx, cy, cz, nx, begin, end)
