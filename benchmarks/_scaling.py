@@ -1,4 +1,4 @@
-"""How the batch solver's time grows with states, trajectories and threads, and what compiling costs."""
+"""How the batch solver's time grows with states, trajectories and threads, and what compiling and memory cost."""
 
 from __future__ import annotations
 
@@ -25,13 +25,28 @@ from atmpsim import simulate
 simulate(sys.argv[1], times=[0.0, 1.0])
 print(time.perf_counter() - started)
 """
+_REDUCED = """
+import resource
+import numpy as np
+from benchmarks import _scaling, ode
+from benchmarks._workloads import workloads
+workload = next(w for w in workloads() if w.name == "msc_pbpk38")
+program = ode.prepare(workload.model)
+ensemble = ode.ensemble_of(workload, program, 100_000)
+total = np.zeros((workload.times.size, len(program.equations.states)))
+for begin in range(0, ensemble.size, 10_000):
+    part = ensemble.take(range(begin, begin + 10_000))
+    total += ode.ours_once(workload, program, part, 1e-6, threads=2)[1].states.sum(axis=0)
+assert np.isfinite(total).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
 
 
 def measure(workload: Workload) -> dict[str, object]:
-    """Print three tables and the compile times; return the numbers."""
+    """Print three tables, compile times and memory; return the numbers."""
     return {
         "ns per state and attempt": _states(), "per second by count": _counts(workload),
-        "two threads": _threads(workload), "first result, s": _first_results(),
+        "two threads": _threads(workload), "first result, s": _first_results(), "reduced, MB": _memory(),
     }  # fmt: skip
 
 
@@ -135,3 +150,10 @@ def _first_results() -> dict[str, float]:
             found[state] = round(statistics.median(seconds), 2)
             print(f"{state}: celyvir after {found[state]:g} s")
     return found
+
+
+def _memory() -> float:
+    """Return the resident memory of a process that reduces 100,000 trajectories to their mean."""
+    done = subprocess.run([sys.executable, "-c", _REDUCED], capture_output=True, text=True, check=True)
+    print(f"100,000 trajectories of msc_pbpk38 to their mean: {float(done.stdout):.0f} MB")
+    return round(float(done.stdout))

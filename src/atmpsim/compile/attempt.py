@@ -17,14 +17,15 @@ _SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add 
 class AttemptWriter:
     """Writes `attempt`, `first_slope`, `sample`, `commit`, `look` and `look_here` of `ws`, for a workspace layout.
 
-    `watched` are the states that edges depend on.
+    `watched` are the states that edges depend on; the last `algebraic` states have rules instead of derivatives.
     """
 
     def __init__(
-        self, layout: Layout, *, states: int, width: int, explicit_time: bool, watched: Sequence[int] = ()
-    ) -> None:
+        self, layout: Layout, *, states: int, width: int, explicit_time: bool, watched: Sequence[int] = (),
+        algebraic: int = 0,
+    ) -> None:  # fmt: skip
         self.layout, self.states, self.lanes = layout, states, Lanes(width)
-        self.explicit_time, self.watched = explicit_time, watched
+        self.explicit_time, self.watched, self.algebraic = explicit_time, watched, algebraic
         self.weights = rodas5p.time_weights()
 
     def module(self) -> str:
@@ -92,16 +93,21 @@ class AttemptWriter:
             f"  br i1 %end, label %exit, label %loop\nexit:\n{after}  ret void\n}}"
         )
 
-    def _over_states(self, name: str, body: str, *, before: str = "", linkage: str = "internal ") -> str:
+    def _over_states(
+        self, name: str, body: str, *, before: str = "", after: str = "", linkage: str = "internal "
+    ) -> str:
         return self._loop(
-            name, body, times=self.states, bytes_each=self.lanes.bytes, before=before, linkage=linkage
+            name, body, times=self.states, bytes_each=self.lanes.bytes, before=before, after=after, linkage=linkage
         )  # fmt: skip
 
     def _stage_row(self, stage: int) -> int:
         return self.layout.stages + stage * self.states
 
     def _combine(self, stage: int) -> str:
-        """Write the stage's argument into `trial`, and inflow + sum C k / h + h d df/dt into the stage."""
+        """Write the stage's argument into `trial`, and inflow + sum C k / h + h d df/dt into the stage.
+
+        For an algebraic rule nothing but the last of these counts.
+        """
         v, timed = self.lanes, self.explicit_time and abs(self.weights[stage]) > 1e-12
         before = self._load("h", self.layout.step, indexed=False)
         before += self._op("%inverse", "fdiv", v.number(1.0), "%h")
@@ -124,7 +130,15 @@ class AttemptWriter:
             text += self._load("ft", self.layout.by_time) + self._fma("%timed", "%hd", "%ft", "%sum")
             result = "%timed"
         text += self._store(argument, "to", self.layout.trial) + self._store(result, "g", self._stage_row(stage))
-        return self._over_states(f"combine{stage}", text, before=before)
+        after = ""
+        for i in range(self.states - self.algebraic, self.states):
+            value = v.number(0.0)
+            if timed:
+                after += self._load(f"ft.{i}", self.layout.by_time + i, indexed=False)
+                after += self._op(f"%timed.{i}", "fmul", "%hd", f"%ft.{i}")
+                value = f"%timed.{i}"
+            after += self._store(value, f"g.{i}", self._stage_row(stage) + i, indexed=False)
+        return self._over_states(f"combine{stage}", text, before=before, after=after)
 
     def _error(self) -> str:
         """Write the new state into `trial`, and into `error` the mean square of the errors over what a step may err."""

@@ -119,6 +119,6 @@ def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout,
     symbols = lowered.graph.symbols([node for _, node in lowered.edges])
     writer = AttemptWriter(
         layout, states=len(states), width=width, explicit_time=bool(lowered.by_time),
-        watched=[k for k, s in enumerate(states) if symbol_of(s) in symbols],
+        watched=[k for k, s in enumerate(states) if symbol_of(s) in symbols], algebraic=pieces.algebraic,
     )  # fmt: skip
     return layout, compile_object(model_text + "\n" + writer.module())

@@ -321,7 +321,10 @@ class Emitter:
             self._store("q", self.hoisted[node], value)
 
     def _factorise(self) -> None:
-        """Factorise I/(h gamma) - J, rows and columns in elimination order; 1/pivot stands on the diagonal."""
+        """Factorise M/(h gamma) - J, rows and columns in elimination order; 1/pivot stands on the diagonal.
+
+        M is the identity, but 0 for algebraic rules.
+        """
         plan, v = self.elimination, self.lanes
         position = {row: k for k, row in enumerate(plan.order)}
         places = {(position[i], position[j]): n for (i, j), n in self.lowered.jacobian.items()}
@@ -330,7 +333,10 @@ class Emitter:
         shift = self._binary("fdiv", v.number(1.0 / rodas5p.GAMMA), self._load("step", 0))
         matrix = {place: self._negate(emitted[node]) for place, node in places.items()}
         for k in range(self.size):
-            matrix[k, k] = self._binary("fadd", shift, matrix[k, k]) if (k, k) in matrix else shift
+            if plan.order[k] >= self.size - self.lowered.algebraic:
+                matrix.setdefault((k, k), v.number(0.0))
+            else:
+                matrix[k, k] = self._binary("fadd", shift, matrix[k, k]) if (k, k) in matrix else shift
         growth = v.number(0.0)
         below: dict[int, list[int]] = {k: [] for k in range(self.size)}
         right: dict[int, list[int]] = {k: [] for k in range(self.size)}

@@ -14,7 +14,8 @@ from atmpsim.model.pieces import Pieces
 class Lowered:
     """Derivatives, sparse Jacobian, time derivative and edges in a graph whose divisions by constants are products.
 
-    `edges` are operation and formula of each; `invariant[node]` says that a node depends on constants alone.
+    `edges` are operation and formula of each; the last `algebraic`
+    of the slopes are zero at all times; `invariant[node]` says that a node depends on constants alone.
     """
 
     graph: Graph
@@ -22,6 +23,7 @@ class Lowered:
     jacobian: dict[tuple[int, int], int]
     by_time: dict[int, int]
     edges: tuple[tuple[str, int], ...]
+    algebraic: int
     invariant: dict[int, bool]
 
 
@@ -44,6 +46,7 @@ def lower(pieces: Pieces, states: Sequence[str]) -> Lowered:
         jacobian={(i, position[s]): n for (i, s), n in entries.items() if s != TIME},
         by_time={i: n for (i, s), n in entries.items() if s == TIME},
         edges=tuple((e.operation, n) for e, n in zip(searched, nodes[count:last], strict=True)),
+        algebraic=pieces.algebraic,
         invariant=rewriter.invariant,
     )
 

@@ -8,14 +8,11 @@ import numpy as np
 
 from atmpsim.engines.course import Course
 from atmpsim.engines.trajectory import FloatArray
+from atmpsim.kernels.arguments import LOOKS_PER_RUN, LOOKS_PER_STEP, SOON
 from atmpsim.model.pieces import ROUNDINGS
 
 Dense = Callable[[FloatArray | float], FloatArray]
 
-# Between two solver steps an edge may be crossed and crossed back. Assumption: not within a thousandth of the run.
-_LOOKS_PER_RUN = 1000
-_LOOKS_PER_STEP = 4
-_SOON = np.array([1e-8, 1e-6, 1e-4, 1e-2])
 _AT_EQUALITY = {"lt": 0.0, "le": 1.0, "eq": 1.0, "ne": 0.0}
 
 
@@ -36,7 +33,7 @@ class Edges:
         self.searched = np.array([e.line is None for e in pieces.edges], dtype=bool)
         self.cells = np.full(len(names), np.nan)
         self.seen = np.full(len(names), np.nan)
-        self.look = (course.schedule.end - course.schedule.start) / _LOOKS_PER_RUN
+        self.look = (course.schedule.end - course.schedule.start) / LOOKS_PER_RUN
         self.kinds = {kind: np.array([o == kind for o in self.operations]) for kind in sorted({*self.operations})}
         self.rounded = np.array([o in ROUNDINGS for o in self.operations], dtype=bool)
         # an edge's formula may have the leaves of others
@@ -50,6 +47,11 @@ class Edges:
     def leaves(self) -> FloatArray:
         """The leaves as they stand in the constants; writing to them changes these."""
         return self.course.p[self.first :]
+
+    def follow(self, cells: FloatArray) -> None:
+        """Take over the cells of the searched edges (see `Pieces.alone`) from who crossed some on the way."""
+        self.cells[self.searched] = cells
+        self.leaves[:] = self._truths(self.cells)
 
     def only_triggers(self) -> None:
         """Stop looking for crossings that only the derivatives are about."""
@@ -116,10 +118,10 @@ class Edges:
         """
         if not self.searched.any():
             return None
-        count = int(np.clip(np.ceil((end - begin) / self.look), _LOOKS_PER_STEP, _LOOKS_PER_RUN))
+        count = int(np.clip(np.ceil((end - begin) / self.look), LOOKS_PER_STEP, LOOKS_PER_RUN))
         points = np.linspace(begin, end, count + 1)[1:]
         if fresh:
-            points = np.concatenate([begin + (points[0] - begin) * _SOON, points])
+            points = np.concatenate([begin + (points[0] - begin) * np.array(SOON), points])
             points = points[points > begin]
         states = np.ascontiguousarray(dense(points).T)
         low = begin

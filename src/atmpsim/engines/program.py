@@ -10,16 +10,16 @@ from functools import cached_property, lru_cache
 from atmpsim.compile.batch import Batch, compile_batch, goes_in_lanes
 from atmpsim.compile.scalar import Scalar, compile_scalar
 from atmpsim.model.equations import Equations, write_equations
-from atmpsim.model.pieces import Pieces, cut
+from atmpsim.model.pieces import Pieces, cut, with_rules
 from atmpsim.model.spec import Model
 
 
 class Way(enum.Enum):
     """How the batch solver runs a model.
 
-    LANES: from beginning to end in vector code. STRETCHES: in vector code from one event to the next. SCALAR: not,
-    for a model that has to keep formulas at zero, or to look back at an earlier time, or with functions that have
-    no vector code.
+    LANES: from beginning to end in vector code. STRETCHES: in vector code from one event to the next, algebraic
+    rules included. SCALAR: not, for a model with fast reactions, or that looks back at an earlier time, or with
+    functions that have no vector code.
     """
 
     LANES = enum.auto()
@@ -48,13 +48,16 @@ class Program:
     def pieces(self) -> Pieces:
         """The smooth pieces that go in lanes; switches are kept where a lane is told of all else beforehand."""
         simple = cut(self.equations, keep_switches=True)
-        return simple if self.equations.is_plain and all(simple.alone) else cut(self.equations)
+        if self.equations.is_plain and all(simple.alone):
+            return simple
+        return with_rules(cut(self.equations), len(self.equations.unknowns))
 
     @cached_property
     def way(self) -> Way:
         """How the batch solver can run the model."""
         equations = self.equations
-        if not equations.states or equations.held or equations.delays or not goes_in_lanes(self.pieces):
+        fast = len(equations.held) > len(equations.unknowns)
+        if not equations.states or fast or equations.delays or not goes_in_lanes(self.pieces):
             return Way.SCALAR
         return Way.LANES if self.pieces.keeps_switches else Way.STRETCHES
 

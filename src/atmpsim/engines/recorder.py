@@ -16,9 +16,9 @@ Dense = Callable[[FloatArray], FloatArray]
 class Recorder:
     """States and constants at sample times; a time that only rounding parts from a stop is at the stop."""
 
-    def __init__(self, times: FloatArray, course: Course, sample: str) -> None:
+    def __init__(self, times: FloatArray, course: Course, sample: str, states: FloatArray | None = None) -> None:
         self.times, self.course, self.after = times, course, sample == SAMPLE_AFTER
-        self.states = np.full((times.size, course.y.size), np.nan)
+        self.states = np.full((times.size, course.y.size), np.nan) if states is None else states
         self.constants = np.full((times.size, len(course.equations.constants)), np.nan)
         self.done = 0
 
@@ -58,6 +58,11 @@ class Recorder:
         else:
             self.constants[rows] = self.course.p[: self.constants.shape[1]]
         self.done = last
+
+    def took(self, last: int) -> None:
+        """Note that the states of all samples up to a number were written, all from one stretch."""
+        self.constants[self.done : last] = self.course.p[: self.constants.shape[1]]
+        self.done = max(self.done, last)
 
     def trajectory(self, steps: int, failure: Failure | None) -> Trajectory:
         """Return what was recorded."""

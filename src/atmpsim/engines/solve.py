@@ -74,32 +74,47 @@ def solve(
             tolerances=tolerances, sample=sample,
         )  # fmt: skip
 
-    if method == "lsoda" or program.way is not Way.LANES:
+    if method == "lsoda" or program.way is Way.SCALAR:
         return _from_trajectories([scalar(k) for k in range(ensemble.size)], names, kept)
-    from atmpsim.engines.batch import integrate_batch  # compiles the kernels
 
-    def lanes(part: Ensemble, limits: Tolerances) -> tuple[FloatArray, IntArray, IntArray]:
-        return integrate_batch(
+    def vector(part: Ensemble, limits: Tolerances) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
+        if program.way is Way.STRETCHES:
+            from atmpsim.engines.stretches import integrate_stretches
+
+            found, constants, status, steps = integrate_stretches(
+                program, part, times=times, tolerances=limits, sample=sample, threads=threads
+            )
+            return found[:, :, kept], constants, status, steps
+        from atmpsim.engines.batch import integrate_batch  # compiles the kernels
+
+        found, status, steps = integrate_batch(
             program.equations, program.batch, ensemble=part, times=times, kept=np.array(kept, dtype=np.int64),
             tolerances=limits, sample=sample, threads=threads,
         )  # fmt: skip
+        constants = part.constants[:, None, :]
+        return found, np.broadcast_to(constants, (*found.shape[:2], constants.shape[2])), status, steps
 
-    found, status, steps = lanes(ensemble, tolerances)
+    found, constants, status, steps = vector(ensemble, tolerances)
     retries = np.flatnonzero(status)
     if retries.size:
+        constants = constants if program.way is Way.LANES else constants.copy()
         # near 0 an error of the tolerance may cross into where the model has no solution; a smaller one need not
-        found[retries], status[retries], steps[retries] = lanes(ensemble.take(retries), _tighter(tolerances))
-    again = {int(k): scalar(int(k)) for k in np.flatnonzero(status)}
-    for k, trajectory in again.items():
+        found[retries], again, status[retries], steps[retries] = vector(ensemble.take(retries), _tighter(tolerances))
+        if program.way is not Way.LANES:
+            constants[retries] = again
+    by_lsoda = {int(k): scalar(int(k)) for k in np.flatnonzero(status)}
+    for k, trajectory in by_lsoda.items():
         found[k], steps[k] = trajectory.states[:, kept], trajectory.steps
+        if program.way is not Way.LANES:
+            constants[k] = trajectory.constants
     return Solution(
         names=names,
         states=found,
-        constants=np.broadcast_to(ensemble.constants[:, None, :], (*found.shape[:2], ensemble.constants.shape[1])),
+        constants=constants,
         steps=steps,
-        failures={k: t.failure for k, t in again.items() if t.failure is not None},
+        failures={k: t.failure for k, t in by_lsoda.items() if t.failure is not None},
         retries=tuple(retries.tolist()),
-        fallbacks=tuple(again),
+        fallbacks=tuple(by_lsoda),
     )
 
 

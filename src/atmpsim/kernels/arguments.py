@@ -12,6 +12,16 @@ OK, NOT_FINITE, STEP_LIMIT, STEP_UNDERFLOW, SLIDING, AT_EDGE = 0, 1, 2, 3, 4, 5
 BEFORE, AFTER, INSIDE = 0, 1, 2
 ADD_TO_STATE, SET_CONSTANT, SET_INFLOW, RESET = 0, 1, 2, 3
 
+SLIDES, NO_TIME = 30, 1e-9
+"""A trajectory that crosses edges this often in next to no time (a part of the run) slides along one, or its events
+come ever faster. Assumption: nothing that goes on does so."""
+
+LOOKS_PER_STEP, LOOKS_PER_RUN = 4, 1000
+"""Between two looks an edge may be crossed and crossed back. Assumption: not within a thousandth of the run."""
+
+SOON = (1e-8, 1e-6, 1e-4, 1e-2)
+"""Parts of the way to the first look at which a step looks as well that begins where something happened."""
+
 
 class Code(NamedTuple):
     """Addresses of the model's functions (see `compile.attempt`)."""

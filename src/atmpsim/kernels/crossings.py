@@ -10,17 +10,8 @@ import math
 
 from numba import njit
 
+from atmpsim.kernels.arguments import LOOKS_PER_RUN, LOOKS_PER_STEP, NO_TIME, SLIDES, SOON
 from atmpsim.kernels.call import call_address
-
-LOOKS_PER_STEP, LOOKS_PER_RUN = 4, 1000
-"""Between two looks an edge may be crossed and crossed back. Assumption: not within a thousandth of the run."""
-
-SOON = (1e-8, 1e-6, 1e-4, 1e-2)
-"""Parts of the way to the first look at which a step looks as well that begins where something happened."""
-
-SLIDES, NO_TIME = 30, 1e-9
-"""A trajectory that crosses edges this often in next to no time (a part of the run) slides along one. Assumption:
-nothing that goes on does so."""
 
 
 @njit(nogil=True, error_model="numpy")

@@ -7,7 +7,7 @@ solver never sees a jump: it goes on smoothly past an edge, which is found where
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from atmpsim.model.differentiate import gradients
@@ -37,7 +37,8 @@ class Pieces:
 
     `whole` are the derivatives with their jumps in them. `of_motion` says which edges the derivatives and held
     formulas have, the others belong to triggers alone. `keeps_switches` says that conditions of time alone are still
-    the constants that the equations' `switches` name.
+    the constants that the equations' `switches` name. The last `algebraic` of the derivatives are formulas that are
+    zero at all times instead.
     """
 
     graph: Graph
@@ -49,13 +50,23 @@ class Pieces:
     edges: tuple[Edge, ...]
     of_motion: tuple[bool, ...]
     keeps_switches: bool
+    algebraic: int = 0
 
     @cached_property
     def alone(self) -> tuple[bool, ...]:
         """Whether crossing an edge changes nothing but the derivatives: no trigger, and no other edge."""
         lines = [node for e in self.edges for node in e.line or ()]
-        others = self.graph.symbols([*self.triggers, *(e.formula for e in self.edges), *lines])
+        others = self.graph.symbols([*self.triggers, *self.held, *(e.formula for e in self.edges), *lines])
         return tuple(e.line is None and e.name not in others for e in self.edges)
+
+
+def with_rules(pieces: Pieces, unknowns: int) -> Pieces:
+    """Return pieces with algebraic rules for the derivatives of the unknowns, which are the last states.
+
+    What holds the unknowns must be all that is held.
+    """
+    count = len(pieces.derivatives) - unknowns
+    return replace(pieces, derivatives=(*pieces.derivatives[:count], *pieces.held), algebraic=unknowns)
 
 
 def cut(equations: Equations, *, keep_switches: bool = False) -> Pieces:
