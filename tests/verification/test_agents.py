@@ -206,6 +206,31 @@ def test_random_death_is_exponential_and_corpses_go():
     assert dead.min() >= 240.0 - 66.0  # a corpse stays 60 min
 
 
+def test_clones_die_out_as_branching_theory_says():
+    """A cell leaves f(s) = q + (1 - q) (p s^2 + (1 - p) s) after a step; a clone is gone at step n by f^n(0)."""
+    birth, death, clones, steps = 0.003, 0.002, 1500, 100
+    kind = cell_type(
+        cycle=Cycle(model=LIVE, rates=(birth,), fixed=(False,), asymmetric_division=(0.0,)),
+        apoptosis=replace(NEVER, rate=death),
+    )
+    places = np.random.default_rng(0).uniform(-190, 190, (clones, 3)) * [1, 1, 0]
+    found = run(model_of([kind], places), *range(0, 6 * steps + 1, 30))
+    founder = np.arange(clones)
+    for snapshot in (s.by_id() for s in found.snapshots):  # a corpse stays 60 min, so that none is missed
+        new = snapshot.id >= founder.size
+        founder = np.append(founder, np.zeros(new.sum(), np.int64))
+        assert (snapshot.id[new] == np.arange(founder.size - new.sum(), founder.size)).all()
+        for cell, parent in zip(snapshot.id[new], snapshot.parent[new], strict=True):
+            founder[cell] = founder[parent]
+    last = found.snapshots[-1]
+    gone = 1.0 - np.unique(founder[last.id[last.state == 0]]).size / clones
+    expected, p, q = 0.0, 6.0 * birth, 6.0 * death
+    for _ in range(steps):
+        expected = q + (1.0 - q) * (p * expected**2 + (1.0 - p) * expected)
+    assert abs(gone - expected) < 2.58 * np.sqrt(expected * (1.0 - expected) / clones)  # 99 % of binomial numbers
+    assert 0.3 < expected < 0.6
+
+
 def test_a_population_too_large_stops_the_run_and_says_so():
     kind = cell_type(cycle=Cycle(model=LIVE, rates=(1.0,), fixed=(False,), asymmetric_division=(0.0,)))
     found = run(model_of([kind], [[0, 0, 0]]), 0, 30, 60, 600, max_cells=100)
