@@ -196,14 +196,14 @@ def _of_type(snapshot: Snapshot, mine: NDArray[np.bool_]) -> Iterator[tuple[str,
     yield "total_volume_live", float(snapshot.volume[live].sum())
     yield "total_volume_dead", float(snapshot.volume[mine & (snapshot.state > 0)].sum())
     yield "total_damage_delivered", float(snapshot.delivered[live].sum())
-    if live.any():
-        x = snapshot.position[live]
-        radius = np.sqrt((x**2).sum(axis=1))
-        yield "mean_radial_distance", float(radius.mean())
-        yield "radius_of_gyration", float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean()))
-        yield "r95", float(np.percentile(radius, 95))
-        yield "mean_pressure_live", float(snapshot.pressure[live].mean())
-        yield "mean_damage_live", float(snapshot.damage[live].mean())
+    x = snapshot.position[live]
+    radius = np.sqrt((x**2).sum(axis=1))
+    some = live.any()  # the reference gives 0 where there is no cell
+    yield "mean_radial_distance", float(radius.mean()) if some else 0.0
+    yield "radius_of_gyration", float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean())) if some else 0.0
+    yield "r95", float(np.percentile(radius, 95)) if some else 0.0
+    yield "mean_pressure_live", float(snapshot.pressure[live].mean()) if some else 0.0
+    yield "mean_damage_live", float(snapshot.damage[live].mean()) if some else 0.0
 
 
 _COUNTS = {"live", "apoptotic", "necrotic"}

@@ -108,13 +108,36 @@ def test_uptake_balances_supply_at_the_steady_state():
     model = model_of([kind], places, substrates=(oxygen,))
     found = run(model, 0, 120, 180)
     change, decayed, cells, border = found.balance[0]
-    assert abs(change + decayed - cells - border) < 1e-5 * border
+    assert abs(change + decayed - cells - border) < 1e-10 * border
     p = found.snapshots[2].density[0]
     uptake = -10.0 * sum(p.ravel()[v] for v in found.snapshots[2].voxel) * 2494.0
     later = run(model, 0, 180, 240)
     rate = (later.balance[0] - found.balance[0]) / 60.0
     assert rate[2] == pytest.approx(uptake, rel=1e-5)
     assert rate[2] + rate[3] == pytest.approx(rate[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("fields", ["implicit", "physicell"])
+def test_what_leaves_the_field_is_inside_the_cells(fields):
+    """Check C-5: without decay and replication, virus outside and inside cells keeps its sum to 1e-10."""
+    takers = Secretion(rates=(0.0,), targets=(1.0,), uptake=(0.5,), export=(0.0,))
+    kinds = [
+        cell_type(0, 2, secretion=takers),
+        cell_type(1, 2, secretion=replace(takers, uptake=(0.0,), export=(20.0,))),
+    ]
+    virus = Substrate(id=0, name="a", diffusion=300.0, initial=2.0)
+    rng = np.random.default_rng(3)
+    places = np.column_stack([rng.uniform(-190, 190, (60, 2)), np.zeros(60)])
+    model = model_of(
+        kinds, places, np.arange(60) % 2, substrates=(virus,), options=Options(track_internalised=True)
+    )  # fmt: skip
+    found = run(model, 0, 60, 300, fields=fields)
+    sums = [s.density[0].sum() * model.domain.voxel_volume + s.internalised.sum() for s in found.snapshots]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-10)
+    inside = found.snapshots[2].internalised[:, 0]
+    kind = found.snapshots[2].cell_type
+    assert inside[kind == 0].min() > 0.0
+    np.testing.assert_allclose(inside[kind == 1], -20.0 * 300.0, rtol=1e-9)
 
 
 def test_split_and_implicit_fields_have_one_limit():
@@ -181,6 +204,31 @@ def test_random_death_is_exponential_and_corpses_go():
     assert abs(found.counts[1, 0, 0] - cells * left) < 5 * np.sqrt(cells * left * (1 - left))
     dead = found.snapshots[2].death[found.snapshots[2].state == 1]
     assert dead.min() >= 240.0 - 66.0  # a corpse stays 60 min
+
+
+def test_clones_die_out_as_branching_theory_says():
+    """A cell leaves f(s) = q + (1 - q) (p s^2 + (1 - p) s) after a step; a clone is gone at step n by f^n(0)."""
+    birth, death, clones, steps = 0.003, 0.002, 1500, 100
+    kind = cell_type(
+        cycle=Cycle(model=LIVE, rates=(birth,), fixed=(False,), asymmetric_division=(0.0,)),
+        apoptosis=replace(NEVER, rate=death),
+    )
+    places = np.random.default_rng(0).uniform(-190, 190, (clones, 3)) * [1, 1, 0]
+    found = run(model_of([kind], places), *range(0, 6 * steps + 1, 30))
+    founder = np.arange(clones)
+    for snapshot in (s.by_id() for s in found.snapshots):  # a corpse stays 60 min, so that none is missed
+        new = snapshot.id >= founder.size
+        founder = np.append(founder, np.zeros(new.sum(), np.int64))
+        assert (snapshot.id[new] == np.arange(founder.size - new.sum(), founder.size)).all()
+        for cell, parent in zip(snapshot.id[new], snapshot.parent[new], strict=True):
+            founder[cell] = founder[parent]
+    last = found.snapshots[-1]
+    gone = 1.0 - np.unique(founder[last.id[last.state == 0]]).size / clones
+    expected, p, q = 0.0, 6.0 * birth, 6.0 * death
+    for _ in range(steps):
+        expected = q + (1.0 - q) * (p * expected**2 + (1.0 - p) * expected)
+    assert abs(gone - expected) < 2.58 * np.sqrt(expected * (1.0 - expected) / clones)  # 99 % of binomial numbers
+    assert 0.3 < expected < 0.6
 
 
 def test_a_population_too_large_stops_the_run_and_says_so():

@@ -10,7 +10,8 @@ from atmpsim.engines.agents_tables import count_rows
 from atmpsim.kernels.agents import rows as r
 
 LEAST_ROOM = 256
-GROWTH = 1.5
+GROWTH = 1.5  # of small populations
+MANY, GROWTH_OF_MANY = 100_000, 1.1
 SPRINGS = 20  # places for springs of a cell beyond those it may form by itself: attackers bring theirs
 
 
@@ -18,7 +19,7 @@ def make_cells(model: AgentModel, types: r.Types, layout: r.Layout, *, springs: 
     """Return the first cells, with room for more, and their number."""
     positions, kinds = _first_cells(model, seed)
     count = len(kinds)
-    room = max(LEAST_ROOM, int(GROWTH * count))
+    room = room_for(count)
     width = SPRINGS + int(np.nanmax(model.per_type("mechanics.max_attachments"))) if springs else 0
     cells = r.Cells(
         real=np.zeros((count_rows(layout), room)), whole=np.zeros((r.WHOLE_ROWS, room), np.int32),
@@ -30,6 +31,11 @@ def make_cells(model: AgentModel, types: r.Types, layout: r.Layout, *, springs: 
     cells.whole[r.TYPE, :count] = kinds
     _fill(model, types, cells, count, seed)
     return cells, count
+
+
+def room_for(count: int) -> int:
+    """Return how many columns to make for so many cells: some more, as they divide."""
+    return max(LEAST_ROOM, int((GROWTH if count < MANY else GROWTH_OF_MANY) * count))
 
 
 def _first_cells(model: AgentModel, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

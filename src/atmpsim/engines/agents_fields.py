@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from atmpsim.agents.spec import PHYSICELL, AgentModel
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.advance import Fields
-from atmpsim.kernels.agents.implicit_fields import Solver
-from atmpsim.kernels.agents.split_fields import LANES, Sweeps, eliminate
+from atmpsim.kernels.agents.coarse import make_coarse
+from atmpsim.kernels.agents.implicit_fields import SUMS, Solver
+from atmpsim.kernels.agents.lines import LANES, ROW_GROUPS
+from atmpsim.kernels.agents.split_fields import Sweeps, eliminate
 
 IMPLICIT, SPLIT = "implicit", "physicell"
 SCHEMES = (IMPLICIT, SPLIT)
@@ -39,9 +41,19 @@ def held_densities(model: AgentModel) -> NDArray[np.float64]:
     return fixed
 
 
+def in_lines(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an array of zeros that begins with a line of the cache."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 8)
+    begin = -room.ctypes.data % 64 // 8
+    return room[begin : begin + size].reshape(shape)
+
+
 def _padded(values: NDArray[np.float64], fill: float) -> NDArray[np.float64]:
     width = -values.shape[-1] % LANES
-    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)], constant_values=fill)
+    found = in_lines((*values.shape[:-1], values.shape[-1] + width))
+    found[...] = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, width)], constant_values=fill)
+    return found
 
 
 def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> Fields:
@@ -65,8 +77,9 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     density, fixed = _padded(density, 0.0), _padded(fixed, np.nan)
     split = scheme == SPLIT
     # with cells acting one by one there is no map to hold the held voxels: a map of held voxels alone does
-    factor = np.where(np.isnan(fixed), 1.0, 0.0) if split else np.zeros_like(fixed)
-    shift = np.nan_to_num(fixed, nan=0.0) if split else np.zeros_like(fixed)
+    factor, shift = in_lines(fixed.shape), in_lines(fixed.shape)
+    if split:
+        factor[...], shift[...] = np.isnan(fixed), np.nan_to_num(fixed, nan=0.0)
     return Fields(
         density=density, fixed=fixed, factor=factor, shift=shift, mapped=np.ones(len(fixed), np.uint8),
         slopes=np.zeros((len(fixed), density[:1].size)), wanted=wanted, every=every,
@@ -76,7 +89,7 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     )  # fmt: skip
 
 
-def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
+def make_sweeps(model: AgentModel, fixed: NDArray[np.float64], *, threads: int) -> Sweeps:
     """Return the eliminated systems of the split scheme, and the held voxels row by row.
 
     PhysiCell takes the voxel's length along x for all directions: so does `compatibility`.
@@ -87,13 +100,14 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
     if model.compatibility == PHYSICELL:
         size[:] = size[0]
     count = len(model.substrates)
-    pivot, upper = np.zeros((count, 3, max(shape))), np.zeros((count, 3, max(shape)))
-    coupling = np.zeros((count, 3))
+    longest = max(*shape, fixed.shape[-1])
+    pivot, ratio, upper = (np.zeros((count, 3, longest)) for _ in range(3))
     for s, substrate in enumerate(model.substrates):
         for d in range(directions):
-            coupling[s, d] = dt * substrate.diffusion / size[d] ** 2
-            found = eliminate(shape[d], coupling[s, d], dt * substrate.decay / directions)
+            coupling = dt * substrate.diffusion / size[d] ** 2
+            found = eliminate(shape[d], coupling, dt * substrate.decay / directions)
             pivot[s, d, : shape[d]], upper[s, d, : shape[d]] = found
+            ratio[s, d] = coupling * pivot[s, d]
     rows = fixed.reshape(count, -1, fixed.shape[-1])
     held = ~np.isnan(rows)
     start = np.zeros((count, rows.shape[1] + 1), dtype=np.int64)
@@ -101,22 +115,25 @@ def make_sweeps(model: AgentModel, fixed: NDArray[np.float64]) -> Sweeps:
     start[:, 1:] = totals
     start[1:, 0] = totals[:-1, -1]
     return Sweeps(
-        coupling=coupling, pivot=pivot, upper=upper, held_start=start,
-        held_column=np.ascontiguousarray(np.nonzero(held)[2], dtype=np.int64),
+        pivot=pivot, ratio=ratio, upper=upper, held_start=start,
+        held_place=np.nonzero(held.reshape(count, rows[:1].size))[1].astype(np.uint64),
         held_value=rows[held], moves=np.ones(count, np.uint8),
+        scratch=np.zeros((threads, ROW_GROUPS * LANES * fixed.shape[-1])),
     )  # fmt: skip
 
 
-def make_solver(model: AgentModel, shape: tuple[int, ...], *, tolerance: float = TOLERANCE) -> Solver:
-    """Return the work arrays of the implicit scheme for fields of a (z, y, x) shape."""
+def make_solver(model: AgentModel, fixed: NDArray[np.float64]) -> Solver:
+    """Return the work arrays of the implicit scheme for fields held as `fixed`, (substrate, z, y, x)."""
+    shape = fixed.shape[1:]
     size = np.array(model.domain.voxel)
     diffusion = np.array([s.diffusion for s in model.substrates])
     coupling = diffusion[:, None] / size**2
     if model.domain.two_dimensional:
         coupling[:, 2] = 0.0
     return Solver(
-        residual=np.zeros(shape), search=np.zeros(shape), image=np.zeros(shape), diagonal=np.ones(shape),
-        inverse=np.zeros(shape), nothing=np.zeros(shape[2]), coupling=coupling,
-        decay=np.array([s.decay for s in model.substrates]), sums=np.zeros((shape[0] * shape[1], 4)),
-        spent=np.zeros(len(diffusion), np.int64), tolerance=tolerance,
+        residual=in_lines(shape), search=in_lines(shape), image=in_lines(shape), diagonal=in_lines(shape),
+        inverse=in_lines(shape), nothing=np.zeros(shape[2]), coupling=coupling,
+        decay=np.array([s.decay for s in model.substrates]), sums=np.zeros((shape[0] * shape[1], SUMS)),
+        coarse=make_coarse(fixed, min(model.domain.shape[0], shape[2])), product=np.zeros(1),
+        spent=np.zeros(len(diffusion), np.int64), tolerance=TOLERANCE,
     )  # fmt: skip

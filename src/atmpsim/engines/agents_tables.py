@@ -7,7 +7,7 @@ import numpy as np
 from atmpsim.agents.spec import PHYSICELL, AgentModel, CellType, Death
 from atmpsim.agents.values import behaviour_values, varying_behaviours
 from atmpsim.kernels.agents import rows as r
-from atmpsim.kernels.agents.split_fields import LANES
+from atmpsim.kernels.agents.lines import LANES
 
 EXCHANGED = (r.SECRETION, r.UPTAKE, r.EXPORT)  # what death changes in a cell, whatever the rules say
 

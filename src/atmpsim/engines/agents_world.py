@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from atmpsim.agents.rules import RuleTables, compile_rules
 from atmpsim.agents.spec import AgentModel
-from atmpsim.engines.agents_cells import fill_type, make_cells, with_room
+from atmpsim.engines.agents_cells import fill_type, make_cells, room_for, with_room
 from atmpsim.engines.agents_crew import Crew
-from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, make_fields, make_solver, make_sweeps
+from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, in_lines, make_fields, make_solver, make_sweeps
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
 from atmpsim.engines.agents_tally import Tally
 from atmpsim.engines.agents_therapy import inject, make_therapy, make_timetable, newcomers
@@ -19,19 +19,24 @@ from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.barrier import BARRIER_WORDS
+from atmpsim.kernels.agents.clock import STAGES
 from atmpsim.kernels.agents.forces import BY_CELL, BY_TYPE, UNIFORM
+from atmpsim.kernels.agents.interactions import FAR
 from atmpsim.kernels.agents.lists import Neighbours
+from atmpsim.kernels.agents.pairs import FORCE, RECORD
 from atmpsim.kernels.agents.phenotype import live_on
 from atmpsim.kernels.agents.population import divide, order_cells, refresh, reorder
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.sources import Tenants
 from atmpsim.kernels.agents.therapy import therapy_step
+from atmpsim.kernels.agents.vectors import LANES
 
 FIELD_STEP = 1.0  # min, of an implicit step: fields follow cells, whose rates change every phenotype step
 NOTHING = 1e-100  # of a density, in any unit
 FIRST_SKIN = 2.0  # um
 SKINS = (0.8, 8.0)
 ROOM_FOR_NEIGHBOURS = 24
+ROOM_FOR_PAIRS = 4  # per cell
 BINS = 1 << 21
 BLOCK = 24.0  # um, the boxes by which cells are ordered in memory
 
@@ -67,6 +72,7 @@ class World:
         if scheme == SPLIT:
             steps_in(steps.mechanics, steps.diffusion, where=f"{model.name} dt_mechanics")
         acts = self._may(r.PHAGOCYTOSE_APOPTOTIC, r.PHAGOCYTOSE_NECROTIC, r.PHAGOCYTOSE_LIVE, r.ATTACK, r.FUSE)
+        crawls = bool(self.types.number[:, r.T_MOTILE].any())
         attaches = model.options.springs and self._may(r.ATTACHMENT)
         springs = model.options.springs and (attaches or self._may(r.ATTACK))
         cells, self.count = make_cells(model, self.types, self.layout, springs=springs, seed=seed)
@@ -75,7 +81,7 @@ class World:
         self.max_cells = 2**31 - 1
         self.stop = ""
         self.plan = a.Plan(
-            affinities=self._affinities(), acts=acts, springs=springs, attaches=attaches,
+            affinities=self._affinities(), crawls=crawls, acts=acts, springs=springs, attaches=attaches,
             contacts=self.layout.contact >= 0, phenotype_every=self.phenotype_every,
         )  # fmt: skip
         every = [self._field_step(s.name, field_steps) for s in model.substrates]
@@ -85,12 +91,14 @@ class World:
         self._start = np.zeros(BINS + 2, np.int64)
         self.w = a.World(
             cells=cells, types=self.types, layout=self.layout, quirks=make_quirks(model), box=make_box(model),
-            near=self._neighbours(room, ROOM_FOR_NEIGHBOURS),
-            tenants=Tenants(np.zeros(voxels + 1, np.int64), np.zeros(room, np.int32), np.ones(voxels, np.uint8)),
-            fields=fields, sweeps=make_sweeps(model, fields.fixed),
-            solver=make_solver(model, fields.density.shape[1:]), plan=self.plan,
+            near=self._neighbours(room, ROOM_FOR_NEIGHBOURS, ROOM_FOR_PAIRS * self.count),
+            tenants=self._tenants(voxels, room, threads),
+            fields=fields, sweeps=make_sweeps(model, fields.fixed, threads=threads),
+            solver=make_solver(model, fields.fixed if scheme == IMPLICIT else fields.fixed[:, :1, :1, :LANES]),
+            plan=self.plan,
             memory=np.zeros(a.MEMORY, np.int64), stale=np.ones(threads, np.uint8),
-            longest=np.zeros(threads, np.int64), barrier=np.zeros(BARRIER_WORDS, np.int64),
+            longest=np.zeros(threads, np.int64), spent=np.zeros(len(STAGES), np.int64),
+            barrier=np.zeros(BARRIER_WORDS, np.int64),
         )  # fmt: skip
 
     def _may(self, *kinds: int | np.integer) -> bool:
@@ -116,10 +124,24 @@ class World:
                              expected=f"a part of the phenotype step, {steps.phenotype:g} min")  # fmt: skip
         return every
 
-    def _neighbours(self, room: int, width: int) -> Neighbours:
+    def _neighbours(self, room: int, width: int, pairs: int) -> Neighbours:
+        pairs += -pairs % LANES
+        records = in_lines((room + 1, RECORD))
+        records[-1, :3] = FAR
         return Neighbours(
-            who=np.zeros((room, width), np.uint32), number=np.zeros(room, np.uint32), order=np.zeros(room, np.uint32),
+            who=np.zeros((room, width), np.uint32), number=np.zeros(room, np.uint32),
+            mine=np.zeros(room + 1, np.int64), theirs=np.zeros(room + 1, np.int64), others=np.zeros(pairs, np.uint32),
+            first=np.zeros(pairs, np.uint32), second=np.zeros(pairs, np.uint32), records=records,
+            forces=in_lines((pairs, FORCE)), chance=np.zeros(room), order=np.zeros(room, np.uint32),
             bin=np.zeros(room, np.int32), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
+        )  # fmt: skip
+
+    @staticmethod
+    def _tenants(voxels: int, room: int, threads: int) -> Tenants:
+        return Tenants(
+            head=np.zeros(voxels, np.int32), after=np.zeros(room, np.int32), moved=np.zeros(room, np.int32),
+            movers=np.zeros((threads, 8), np.int64), dirty=np.zeros(voxels, np.uint8),
+            changed=np.zeros(voxels, np.int64), number=np.zeros(1, np.int64),
         )  # fmt: skip
 
     @property
@@ -134,7 +156,8 @@ class World:
 
     def bytes_per_cell(self) -> int:
         """Return the memory that one more cell takes."""
-        arrays = (*self.w.cells, *self.w.near[:4], self.w.tenants.member)
+        near = self.w.near
+        arrays = (*self.w.cells, *near[: near._fields.index("start")], self.w.tenants.after, self.w.tenants.moved)
         return sum(array.nbytes for array in arrays) // self.w.cells.real.shape[1]
 
     def prepare(self, crew: Crew) -> None:
@@ -148,7 +171,7 @@ class World:
         if self.scheme == SPLIT:
             w = self.w
             crew.run(
-                a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, w.box.nx, 1, self._dt_field,
+                a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, 1, self._dt_field,
                 barrier=w.barrier,
             )  # fmt: skip
         if self.step % self.phenotype_every == 0:
@@ -160,9 +183,16 @@ class World:
         while self.step < last:
             crew.run(a.advance, self.w, self.count, self.skin, self.seed, last)
             if self.w.memory[a.STATUS] == a.NEEDS_ROOM:
-                width = int(1.25 * self.w.memory[a.LONGEST]) + 4
-                self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width))
+                self._widen_lists()
         self._suit_skin((self.w.memory[a.LISTS] - lists) / (last - first))
+
+    def _widen_lists(self) -> None:
+        """Make room for as many neighbours and pairs as were just found."""
+        longest, pairs = int(self.w.memory[a.LONGEST]), int(self.w.memory[a.PAIRS])
+        near = self.w.near
+        width = near.who.shape[1] if longest <= near.who.shape[1] else int(1.25 * longest) + 4
+        pairs = near.first.size if pairs <= near.first.size else int(1.1 * pairs)
+        self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width, pairs))
 
     def _suit_skin(self, lists_per_step: float) -> None:
         """Widen the skin where lists grow old fast, and narrow it where they last."""
@@ -247,7 +277,6 @@ class World:
         """Bring the voxels' cells and sources up to date, and let the lists of neighbours be made anew."""
         w = self.w
         self._skip_idle_fields()
-        w.tenants.dirty[:] = 1
         w.stale[:] = 1
         w.memory[a.REORDERED] = 1
         crew.run(
@@ -270,10 +299,11 @@ class World:
         room = self.w.cells.real.shape[1]
         if needed <= room:
             return
-        room = int(needed * (1.5 if needed < 100_000 else 1.15))
+        room = room_for(needed)
         self.w = self.w._replace(
-            cells=with_room(self.w.cells, room), near=self._neighbours(room, self.w.near.who.shape[1]),
-            tenants=self.w.tenants._replace(member=np.zeros(room, np.int32)),
+            cells=with_room(self.w.cells, room),
+            near=self._neighbours(room, self.w.near.who.shape[1], self.w.near.first.size),
+            tenants=self._tenants(self.w.tenants.head.size, room, self.w.stale.size),
         )  # fmt: skip
 
     def _skip_idle_fields(self) -> None:

@@ -20,15 +20,16 @@ _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _UNIT = 2.0**-53
+_small = njit(nogil=True, cache=True, forceinline=True)  # within loops over cells it becomes vectors
 
 
-@njit(nogil=True, cache=True)
+@_small
 def _scramble(x0, x1, x2, x3, k0, k1):
     a, b = _MULTIPLIER_0 * x0, _MULTIPLIER_1 * x2
     return (b >> _HALF) ^ x1 ^ k0, b & _LOW, (a >> _HALF) ^ x3 ^ k1, a & _LOW
 
 
-@njit(nogil=True, cache=True)
+@_small
 def block(c0, c1, c2, c3, k0, k1):
     """Return four 32-bit words, as uint64, for a counter of four words and a key of two.
 
@@ -42,13 +43,13 @@ def block(c0, c1, c2, c3, k0, k1):
     return x0, x1, x2, x3
 
 
-@njit(nogil=True, cache=True)
+@_small
 def to_unit(high, low):
     """Return a number in [0, 1) from two words: 53 random bits."""
     return float((high >> uint64(5)) * uint64(67108864) + (low >> uint64(6))) * _UNIT
 
 
-@njit(nogil=True, cache=True)
+@_small
 def uniforms(seed, who, which, when, purpose):
     """Return two independent numbers in [0, 1) for a 64-bit seed and four 32-bit words that name the draw."""
     seed = uint64(seed)

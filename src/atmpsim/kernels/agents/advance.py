@@ -10,24 +10,45 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents import clock
+from atmpsim.kernels.agents.barrier import meet
+from atmpsim.kernels.agents.clock import book, cycles
 from atmpsim.kernels.agents.compiled import entry, inner
-from atmpsim.kernels.agents.forces import find_velocities, move
+from atmpsim.kernels.agents.forces import find_velocities, move, press_pairs, record
 from atmpsim.kernels.agents.implicit_fields import Solver, implicit_step
 from atmpsim.kernels.agents.interactions import carry_out, count_contacts, decide
-from atmpsim.kernels.agents.lists import Neighbours, fill_bins, find_neighbours, lay_grid
+from atmpsim.kernels.agents.lists import (
+    Neighbours,
+    fill_bins,
+    find_neighbours,
+    find_others,
+    lay_grid,
+    list_pairs,
+    number_pairs,
+)
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.rows import Box, Cells, Layout, Quirks, Types
-from atmpsim.kernels.agents.sources import Tenants, add_up, compose, exchange, house, sort_tenants, take_in
+from atmpsim.kernels.agents.sources import (
+    Tenants,
+    add_up,
+    clean,
+    compose,
+    exchange,
+    find_movers,
+    house,
+    rehouse,
+    take_in,
+)
 from atmpsim.kernels.agents.split_fields import Sweeps, split_step
 from atmpsim.kernels.agents.springs import pull, renew_springs
 
 DONE, NEEDS_ROOM = 0, 1
 # entries of World.memory
-STEP, STATUS, LONGEST, LISTS, REORDERED = range(5)
-MEMORY = 5
+STEP, STATUS, LONGEST, PAIRS, LISTS, REORDERED = range(6)
+MEMORY = 6
 
 
 class Fields(NamedTuple):
@@ -55,6 +76,7 @@ class Plan(NamedTuple):
     """What this model needs in a mechanics step."""
 
     affinities: int
+    crawls: bool  # some cells are motile
     acts: bool  # some cells may eat, attack or fuse
     springs: bool  # springs pull
     attaches: bool  # springs form and break at random
@@ -79,12 +101,21 @@ class World(NamedTuple):
     memory: NDArray[np.int64]
     stale: NDArray[np.uint8]  # (threads,)
     longest: NDArray[np.int64]  # (threads,)
+    spent: NDArray[np.int64]  # (STAGES,) cycles in each stage
     barrier: NDArray[np.int64]
 
 
 @inner
+def _most(values):
+    most = int64(values[0])
+    for k in range(1, values.size):
+        most = max(most, int64(values[k]))
+    return most
+
+
+@inner
 def _make_lists(cells, count, near, skin, memory, stale, longest, thread, threads, barrier):
-    """Make the lists of neighbours; return whether there was room for them."""
+    """Make the lists of neighbours and of pairs; return whether there was room for them."""
     if thread == 0:
         lay_grid(cells, count, skin, near)
         fill_bins(cells, count, near)
@@ -94,8 +125,14 @@ def _make_lists(cells, count, near, skin, memory, stale, longest, thread, thread
     stale[thread] = 0
     meet(barrier, threads)
     if thread == 0:
-        memory[LONGEST] = longest.max()
-    return longest.max() <= near.who.shape[1]
+        memory[LONGEST], memory[PAIRS] = _most(longest), number_pairs(near, count)
+    meet(barrier, threads)
+    if memory[LONGEST] > near.who.shape[1] or memory[PAIRS] > near.first.size:
+        return False
+    list_pairs(near, count, thread, threads)
+    meet(barrier, threads)
+    find_others(near, count, thread, threads)
+    return True
 
 
 @entry
@@ -104,35 +141,42 @@ def settle_sources(cells, count, layout, box, tenants, fields, memory, dt, threa
     substrates = layout.substrates
     if substrates == 0:
         return
+    anew = memory[REORDERED] != 0
+    if not anew:
+        find_movers(cells, count, box, tenants, thread, threads)
+    meet(barrier, threads)
     if thread == 0:
-        house(cells, count, box, tenants, memory[REORDERED] != 0)
+        if anew:
+            house(cells, count, box, tenants)
+        else:
+            rehouse(cells, count, box, tenants, threads)
         memory[REORDERED] = 0
     meet(barrier, threads)
     factor, shift = fields.factor.reshape(substrates, -1), fields.shift.reshape(substrates, -1)
     if not fields.split:
         add_up(cells, layout, tenants, factor, shift, thread, threads)
-    elif layout.inside >= 0:
-        sort_tenants(cells, tenants, thread, threads)
-    else:
+    elif layout.inside < 0:
         compose(cells, layout, tenants, fields.fixed.reshape(substrates, -1), dt, factor, shift, thread, threads)
-    begin, end = share(tenants.dirty.size, thread, threads, 64)
-    tenants.dirty[begin:end] = 0
+    else:
+        clean(tenants, thread, threads)
     meet(barrier, threads)
+    if thread == 0:
+        tenants.number[0] = 0
 
 
 @entry
-def split_steps(cells, layout, tenants, fields, sweeps, nx, steps, dt, thread, threads, barrier):
-    """Advance all fields by some split steps of `dt`."""
-    if layout.substrates == 0:
-        return
-    density = fields.density.reshape(layout.substrates, -1)
-    for _ in range(steps):
-        split_step(
-            fields.density, nx, sweeps, fields.factor, fields.shift, fields.mapped, thread, threads, barrier
-        )  # fmt: skip
-        if layout.inside >= 0:
-            exchange(cells, layout, tenants, dt, fields.voxel_volume, density, thread, threads)
-            meet(barrier, threads)
+def split_steps(cells, layout, tenants, fields, sweeps, steps, dt, thread, threads, barrier):
+    """Advance all fields by some split steps of `dt`, one substrate after the other: each is small enough to cache."""
+    for s in range(layout.substrates):
+        density = fields.density[s]
+        flat = density.reshape(density.size)
+        for _ in range(steps):
+            split_step(
+                density, sweeps, s, fields.factor[s], fields.shift[s], fields.mapped[s], thread, threads, barrier
+            )  # fmt: skip
+            if layout.inside >= 0:
+                exchange(cells, layout, tenants, dt, fields.voxel_volume, flat, s, thread, threads)
+                meet(barrier, threads)
 
 
 @inner
@@ -155,15 +199,19 @@ def _implicit_steps(cells, layout, tenants, fields, solver, box, step, thread, t
 def advance(w, count, skin, seed, last, thread, threads):
     """Advance from the mechanics step in `memory[STEP]` to `last`, or until there is no room for the neighbours.
 
-    Call it from every thread; `memory[STATUS]` is DONE or NEEDS_ROOM, for lists of `memory[LONGEST]` neighbours. The
-    split steps between two mechanics steps end one short of the next, as output and phenotype come before it.
+    Call it from every thread; `memory[STATUS]` is DONE or NEEDS_ROOM, for lists of `memory[LONGEST]` neighbours and of
+    `memory[PAIRS]` pairs. The split steps between two mechanics steps end one short of the next, as output and
+    phenotype come before it.
     """
     cells, types, layout, quirks, box, near, plan = w.cells, w.types, w.layout, w.quirks, w.box, w.near, w.plan
     tenants, fields, memory, stale, barrier = w.tenants, w.fields, w.memory, w.stale, w.barrier
     dt = box.dt_mechanics / max(fields.substeps, 1)
     step = memory[STEP]
+    spent = w.spent
+    fresh = True
     while step < last:
-        old = stale.max() > 0
+        tick = cycles()
+        old = _most(stale) > 0
         meet(barrier, threads)
         if old and not _make_lists(cells, count, near, skin, memory, stale, w.longest, thread, threads, barrier):
             meet(barrier, threads)
@@ -171,35 +219,48 @@ def advance(w, count, skin, seed, last, thread, threads):
             if thread == 0:
                 memory[STEP], memory[STATUS] = step, NEEDS_ROOM
             return
-        find_velocities(
-            cells, count, types, near, box, quirks, plan.affinities, fields.density, seed, step, thread, threads
-        )
+        if fresh or plan.acts:
+            record(cells, count, near, thread, threads)
+            fresh = False
+        meet(barrier, threads)
+        tick = book(spent, clock.LISTS, tick, thread)
+        press_pairs(count, types, near, plan.affinities, thread, threads)
+        meet(barrier, threads)
+        find_velocities(cells, count, types, near, box, quirks, plan, fields.density, seed, step, thread, threads)
+        tick = book(spent, clock.VELOCITIES, tick, thread)
         if (step + 1) % plan.phenotype_every == 0:  # what only rules ask for
             if plan.contacts:
                 count_contacts(cells, count, layout, near, quirks, thread, threads)
             measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, True, thread, threads)
+        tick = book(spent, clock.SIGNALS, tick, thread)
         if plan.acts:
             decide(cells, count, types, near, box, quirks, seed, step, thread, threads)
         meet(barrier, threads)
+        tick = book(spent, clock.DECISIONS, tick, thread)
         if plan.attaches and thread == 0:
             renew_springs(cells, count, types, near, box, seed, step)
         if plan.springs:
             meet(barrier, threads)
             pull(cells, count, types, thread, threads)
             meet(barrier, threads)
+        tick = book(spent, clock.SPRINGS, tick, thread)
         if plan.acts:
             if thread == 0:
                 carry_out(cells, count, types, layout, box, plan.springs, seed, step)
             meet(barrier, threads)
-        if move(cells, count, box, quirks, skin, thread, threads):
+        tick = book(spent, clock.ACTS, tick, thread)
+        if move(cells, count, near, box, quirks, skin, thread, threads):
             stale[thread] = 1
         meet(barrier, threads)
+        tick = book(spent, clock.MOVEMENT, tick, thread)
         settle_sources(cells, count, layout, box, tenants, fields, memory, dt, thread, threads, barrier)
+        tick = book(spent, clock.SOURCES, tick, thread)
         step += 1
         if fields.split:
             steps = fields.substeps - 1 if step == last else fields.substeps
-            split_steps(cells, layout, tenants, fields, w.sweeps, box.nx, steps, dt, thread, threads, barrier)
+            split_steps(cells, layout, tenants, fields, w.sweeps, steps, dt, thread, threads, barrier)
         elif layout.substrates:
             _implicit_steps(cells, layout, tenants, fields, w.solver, box, step - 1, thread, threads, barrier)
+        tick = book(spent, clock.FIELDS, tick, thread)
     if thread == 0:
         memory[STEP], memory[STATUS] = step, DONE

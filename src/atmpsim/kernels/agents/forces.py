@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 
-from numba import uint64
-
 from atmpsim.kernels.agents.barrier import share
-from atmpsim.kernels.agents.compiled import inner, inner_loose
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
-from atmpsim.kernels.agents.motility import crawl
+from atmpsim.kernels.agents.motility import crawl, draw_turns
+from atmpsim.kernels.agents.pairs import collect, press, press_typed
 from atmpsim.kernels.agents.rows import (
     ADHESIVE_AFFINITY,
     GONE,
@@ -47,62 +46,36 @@ from atmpsim.kernels.agents.rows import (
     Z,
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
+from atmpsim.kernels.agents.vectors import LANES
 
 PRESSURE_SCALE = 12.0 * (1.0 - math.sqrt(math.pi / (2.0 * math.sqrt(3.0)))) ** 2  # of six touching equal discs
 WALL = 100.0  # um/min, the strength of a virtual wall
 UNIFORM, BY_TYPE, BY_CELL = range(3)  # how adhesion depends on the pair
 
 
-@inner_loose
-def _push(x, y, z, radius, reach, repulsion, adhesion, who, number, i):
-    """Return velocity and pressure of cell i from its neighbours, all affinities being 1.
-
-    One root and one division for each pair; what is out of reach adds zero rather than a branch.
-    """
-    xi, yi, zi, ri, mi, pi, ai = x[i], y[i], z[i], radius[i], reach[i], repulsion[i], adhesion[i]
-    vx = vy = vz = pressure = 0.0
-    for k in range(uint64(number[i])):
-        j = who[i, k]
-        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
-        d2 = max(dx * dx + dy * dy + dz * dz, 1e-10)
-        d = math.sqrt(d2)
-        touch, far = ri + radius[j], mi + reach[j]
-        both = touch * far
-        inverse = 1.0 / (d * both)
-        near = max(0.0, 1.0 - d2 * far * inverse)
-        stick = max(0.0, 1.0 - d2 * touch * inverse)
-        near *= near
-        pressure += near
-        w = (near * pi * repulsion[j] - stick * stick * ai * adhesion[j]) * (both * inverse)
-        vx += w * dx
-        vy += w * dy
-        vz += w * dz
-    return vx, vy, vz, pressure
+@inner
+def record(cells, count, near, thread, threads):
+    """Write the records of this thread's cells."""
+    real, kind, records = cells.real, cells.whole[TYPE], near.records
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(begin, end):
+        records[i, 0], records[i, 1], records[i, 2] = real[X, i], real[Y, i], real[Z, i]
+        records[i, 3], records[i, 4] = real[RADIUS, i], real[REACH, i]
+        records[i, 5], records[i, 6], records[i, 7] = real[ROOT_REPULSION, i], real[ROOT_ADHESION, i], kind[i]
 
 
-@inner_loose
-def _push_typed(x, y, z, radius, reach, repulsion, adhesion, who, number, i, kind, affinity):
-    """Return velocity and pressure of cell i from its neighbours, affinities being those of both types."""
-    xi, yi, zi, ri, mi, pi, ai = x[i], y[i], z[i], radius[i], reach[i], repulsion[i], adhesion[i]
-    mine = affinity[kind[i]]
-    vx = vy = vz = pressure = 0.0
-    for k in range(uint64(number[i])):
-        j = who[i, k]
-        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
-        d2 = max(dx * dx + dy * dy + dz * dz, 1e-10)
-        d = math.sqrt(d2)
-        touch, far = ri + radius[j], mi + reach[j]
-        both = touch * far
-        inverse = 1.0 / (d * both)
-        near = max(0.0, 1.0 - d2 * far * inverse)
-        stick = max(0.0, 1.0 - d2 * touch * inverse)
-        near *= near
-        pressure += near
-        w = (near * pi * repulsion[j] - stick * stick * ai * adhesion[j] * mine[uint64(kind[j])]) * (both * inverse)
-        vx += w * dx
-        vy += w * dy
-        vz += w * dz
-    return vx, vy, vz, pressure
+@inner
+def press_pairs(count, types, near, affinities, thread, threads):
+    """Write the forces of this thread's pairs, unless each pair has affinities of its own."""
+    if affinities == BY_CELL:
+        return
+    begin, end = share(near.mine[count], thread, threads, LANES)
+    end = (end + LANES - 1) // LANES * LANES
+    a, b, c, d = near.records.ctypes.data, near.first.ctypes.data, near.second.ctypes.data, near.forces.ctypes.data
+    if affinities == UNIFORM:
+        press(a, b, c, d, begin, end)
+    else:
+        press_typed(a, b, c, d, begin, end, types.affinity.ctypes.data, types.affinity.shape[0])
 
 
 @inner
@@ -131,6 +104,12 @@ def _push_each(cells, types, near, i):
 @inner
 def _wall(real, box, i):
     """Return the velocity by which the nearest face of the domain pushes cell i back."""
+    x, y, z, r = real[X, i], real[Y, i], real[Z, i], real[RADIUS, i]
+    low, high = min(x - box.x_min, y - box.y_min), min(box.x_max - x, box.y_max - y)
+    if not box.planar:
+        low, high = min(low, z - box.z_min), min(high, box.z_max - z)
+    if min(low, high) >= r:
+        return 0, 0.0
     nearest, axis, sign = real[X, i] - box.x_min, 0, 1.0
     for k in range(1, 4 if box.planar else 6):
         if k == 1:
@@ -152,35 +131,34 @@ def _wall(real, box, i):
 
 
 @inner
-def find_velocities(cells, count, types, near, box, quirks, affinities, density, seed, step, thread, threads):
+def find_velocities(cells, count, types, near, box, quirks, plan, density, seed, step, thread, threads):
     """Write velocity and pressure of this thread's cells: pairs, wall, crawling; springs come later.
+
+    The forces of the pairs must be there.
 
     Parameters
     ----------
-    affinities
-        UNIFORM, BY_TYPE or BY_CELL.
+    plan
+        Its `affinities` are UNIFORM, BY_TYPE or BY_CELL.
     density
         (substrate, z, y, x), for chemotaxis.
     """
     real, whole = cells.real, cells.whole
-    x, y, z, radius, reach = real[X], real[Y], real[Z], real[RADIUS], real[REACH]
-    repulsion, adhesion, kind = real[ROOT_REPULSION], real[ROOT_ADHESION], whole[TYPE]
-    who, number = near.who, near.number
+    mine, theirs, others, forces = near.mine, near.theirs, near.others.ctypes.data, near.forces.ctypes.data
     begin, end = share(count, thread, threads, GRAIN)
+    if plan.crawls:
+        draw_turns(cells, seed, step, begin, end, near.chance)
     for i in range(begin, end):
         if whole[OUTSIDE, i] or whole[STATE, i] == GONE:
             continue
         movable = whole[MOVABLE, i] != 0
         if not movable and quirks.no_contact_if_fixed:
             continue
-        if affinities == UNIFORM:
-            vx, vy, vz, p = _push(x, y, z, radius, reach, repulsion, adhesion, who, number, uint64(i))
-        elif affinities == BY_TYPE:
-            vx, vy, vz, p = _push_typed(
-                x, y, z, radius, reach, repulsion, adhesion, who, number, uint64(i), kind, types.affinity
-            )
-        else:
+        if plan.affinities == BY_CELL:
             vx, vy, vz, p = _push_each(cells, types, near, i)
+        else:
+            seconds = theirs[i + 1] - theirs[i]
+            vx, vy, vz, p = collect(forces, mine[i], mine[i + 1], others + 4 * theirs[i], seconds)
         real[PRESSURE, i] = p / PRESSURE_SCALE
         if not movable:
             continue
@@ -189,7 +167,7 @@ def find_velocities(cells, count, types, near, box, quirks, affinities, density,
             axis, push = _wall(real, box, i)
             real[VX + axis, i] += push
         if whole[MOTILE, i]:
-            crawl(cells, types, box, quirks, density, seed, step, i)
+            crawl(cells, types, box, quirks, density, near.chance, seed, step, i)
             scale = 1.0 if quirks.speed_at_turns else value(cells, types, SPEED, NO_INDEX, i)
             real[VX, i] += scale * real[MX, i]
             real[VY, i] += scale * real[MY, i]
@@ -197,12 +175,13 @@ def find_velocities(cells, count, types, near, box, quirks, affinities, density,
 
 
 @inner
-def move(cells, count, box, quirks, skin, thread, threads):
+def move(cells, count, near, box, quirks, skin, thread, threads):
     """Move this thread's cells by one step; return whether any has left the skin of its list of neighbours."""
     real, whole = cells.real, cells.whole
     dt = box.dt_mechanics
     new, old = 1.5 * dt, -0.5 * dt
     stale = False
+    records = near.records
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(begin, end):
         if whole[OUTSIDE, i] or whole[STATE, i] == GONE or not whole[MOVABLE, i]:
@@ -220,6 +199,7 @@ def move(cells, count, box, quirks, skin, thread, threads):
                 x, y = min(max(x, box.x_min), box.x_max), min(max(y, box.y_min), box.y_max)
                 z = min(max(z, box.z_min), box.z_max)
         real[X, i], real[Y, i], real[Z, i] = x, y, z
+        records[i, 0], records[i, 1], records[i, 2] = x, y, z
         real[PX, i], real[PY, i], real[PZ, i] = real[VX, i], real[VY, i], real[VZ, i]
         dx, dy, dz = x - real[X0, i], y - real[Y0, i], z - real[Z0, i]
         if not math.sqrt(dx * dx + dy * dy + dz * dz) + real[REACH, i] - real[REACH0, i] < 0.5 * skin:

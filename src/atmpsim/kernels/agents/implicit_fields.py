@@ -3,6 +3,8 @@
 With W the volume of a voxel, each step solves (1 + dt decay + dt loss) p - dt D laplace p = p_old + dt gain, with the
 losses of the cells on the diagonal: the steady state has no splitting error, and no step is too long to be stable.
 
+Where voxels are strongly coupled, a coarse grid takes part in each iteration.
+
 Source: Hestenes, Stiefel 1952 J Res Natl Bur Stand 49:409, doi:10.6028/jres.049.044.
 """
 
@@ -14,16 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
+from atmpsim.kernels.agents.coarse import BLOCK, DEEP, Coarse, correct, factorise, sum_parts
 from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
+from atmpsim.kernels.agents.gradients import go_along, turn
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
+# columns of the sums of each row: at the end of a step, and of the scaled squares of the residual
+TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, SQUARES = range(6)
+SUMS = 6
+TRUST = 0.01  # beyond which a field is not scaled to balance
 
 
 class Solver(NamedTuple):
     """Work arrays (z, y, x) of one solve, and what it needs of every substrate.
 
-    `coupling` is (substrate, direction): D / dx^2, 1/min; `sums` is (row, 4); `spent` counts iterations.
+    `coupling` is (substrate, direction): D / dx^2, 1/min; `sums` is (row, SUMS); `spent` counts iterations.
     """
 
     residual: NDArray[np.float64]
@@ -35,6 +43,8 @@ class Solver(NamedTuple):
     coupling: NDArray[np.float64]
     decay: NDArray[np.float64]
     sums: NDArray[np.float64]
+    coarse: Coarse
+    product: NDArray[np.float64]  # (1,) of the coarse residual and its correction
     spent: NDArray[np.int64]
     tolerance: float
 
@@ -100,27 +110,9 @@ def _residual_row(residual, image, inverse, search, nx):
     for i in range(nx):
         r = residual[i] - image[i]
         residual[i] = r
-        z = r * inverse[i]
-        search[i] = z
-        total += r * z
-    return total
-
-
-@inner_loose
-def _advance_row(x, residual, search, image, inverse, alpha, nx):
-    total = 0.0
-    for i in range(nx):
-        x[i] += alpha * search[i]
-        r = residual[i] - alpha * image[i]
-        residual[i] = r
+        search[i] = 0.0
         total += r * r * inverse[i]
     return total
-
-
-@inner_loose
-def _search_row(search, residual, inverse, beta, nx):
-    for i in range(nx):
-        search[i] = residual[i] * inverse[i] + beta * search[i]
 
 
 @inner
@@ -133,6 +125,32 @@ def _edges(solver, s, dt, k, j, nz, ny, nx):
         row[i] = 2.0 * cx + rest
     row[0] -= cx
     row[nx - 1] -= cx
+
+
+@inner
+def _prepare(solver, deep, ny, thread, threads, barrier):
+    """Return the product of the residual and its correction, and leave the coarse part of that in the blocks."""
+    meet(barrier, threads)
+    if not deep:
+        return _total(solver.sums, SQUARES)
+    if thread == 0:
+        solver.product[0] = correct(solver.coarse, ny)
+    meet(barrier, threads)
+    return _total(solver.sums, SQUARES) + solver.product[0]
+
+
+@inner
+def _turn(solver, ny, beta, begin, end):
+    """Write the next search direction into this thread's rows."""
+    coarse = solver.coarse
+    across, down = coarse.shape[0], coarse.shape[1]
+    for row in range(begin, end):
+        k, j = row // ny, row % ny
+        first = (k // BLOCK * down + j // BLOCK) * across
+        turn(
+            solver.search[k, j].ctypes.data, solver.residual[k, j].ctypes.data, solver.inverse[k, j].ctypes.data,
+            coarse.value[first:].ctypes.data, across, beta,
+        )  # fmt: skip
 
 
 @inner
@@ -160,6 +178,8 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     begin, end = share(rows, thread, threads, 1)
     cx, cy, cz = dt * solver.coupling[s, 0], dt * solver.coupling[s, 1], dt * solver.coupling[s, 2]
     sums = solver.sums
+    coarse = solver.coarse
+    deep = cx + cy + cz > DEEP
     for row in range(begin, end):
         k, j = row // ny, row % ny
         _edges(solver, s, dt, k, j, nz, ny, nx)
@@ -168,44 +188,74 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
             solver.residual[k, j], 1.0 + dt * solver.decay[s], dt, nx,
         )  # fmt: skip
         sums[row, 2] = _sum_free(x[k, j], fixed[k, j], nx)
+        if deep:
+            sum_parts(solver.diagonal[k, j], solver.inverse[k, j], coarse.parts[row])
+    meet(barrier, threads)
+    if thread == 0:
+        coarse.value[:] = 0.0
+        if deep:
+            factorise(coarse, s, ny, cx, cy, cz)
     meet(barrier, threads)
     for row in range(begin, end):
         k, j = row // ny, row % ny
         _apply_row(x, k, j, solver, cx, cy, cz, nx)
-        sums[row, 1] = _residual_row(
+        sums[row, SQUARES] = _residual_row(
             solver.residual[k, j], solver.image[k, j], solver.inverse[k, j], solver.search[k, j], nx
         )
-    meet(barrier, threads)
-    limit = solver.tolerance**2 * _total(sums, 0)
-    size = _total(sums, 1)
-    before = _total(sums, 2)
+        if deep:
+            sum_parts(solver.residual[k, j], solver.inverse[k, j], coarse.parts[row])
+    before, limit = _total(sums, 2), solver.tolerance**2 * _total(sums, 0)
+    size = _prepare(solver, deep, ny, thread, threads, barrier)
+    fine = _total(sums, SQUARES)
+    beta = 0.0
     iterations = 0
-    while size > limit and iterations < MAX_ITERATIONS:
+    while fine > limit and iterations < MAX_ITERATIONS:
+        _turn(solver, ny, beta, begin, end)
+        meet(barrier, threads)
         for row in range(begin, end):
             sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz, nx)
         meet(barrier, threads)
         alpha = size / _total(sums, 0)
         for row in range(begin, end):
             k, j = row // ny, row % ny
-            sums[row, 3] = _advance_row(
-                x[k, j], solver.residual[k, j], solver.search[k, j], solver.image[k, j], solver.inverse[k, j], alpha, nx
-            )
-        meet(barrier, threads)
-        smaller = _total(sums, 3)
-        for row in range(begin, end):
-            k, j = row // ny, row % ny
-            _search_row(solver.search[k, j], solver.residual[k, j], solver.inverse[k, j], smaller / size, nx)
-        size = smaller
+            sums[row, SQUARES] = go_along(
+                x[k, j].ctypes.data, solver.residual[k, j].ctypes.data, solver.search[k, j].ctypes.data,
+                solver.image[k, j].ctypes.data, solver.inverse[k, j].ctypes.data, coarse.parts[row].ctypes.data,
+                coarse.shape[0], alpha,
+            )  # fmt: skip
+        smaller = _prepare(solver, deep, ny, thread, threads, barrier)
+        fine, beta, size = _total(sums, SQUARES), smaller / size, smaller
         iterations += 1
         meet(barrier, threads)
-    _book(x, loss, gain, fixed, solver, dt * solver.decay[s], dt, cx, cy, cz, nx, begin, end)
+    _book(x, loss, gain, fixed, solver, dt, cx, cy, cz, nx, begin, end)
     meet(barrier, threads)
+    total, gained, lost = _total(sums, TOTAL), dt * _total(sums, GAIN), dt * _total(sums, LOSS)
+    inflow, outflow = _total(sums, INFLOW), _total(sums, OUTFLOW)
+    scale = _to_balance(before + gained + inflow, total * (1.0 + dt * solver.decay[s]) + lost + outflow)
+    for row in range(begin, end):
+        _scale_free(x[row // ny, row % ny], fixed[row // ny, row % ny], scale, nx)
     if thread == 0:
         solver.spent[s] += iterations
-        ledger[CHANGE] += _total(sums, CHANGE) - before
-        for column in (DECAYED, FROM_CELLS, FROM_BORDER):
-            ledger[column] += _total(sums, column)
+        ledger[CHANGE] += scale * total - before
+        ledger[DECAYED] += scale * total * dt * solver.decay[s]
+        ledger[FROM_CELLS] += gained - scale * lost
+        ledger[FROM_BORDER] += inflow - scale * outflow
     meet(barrier, threads)
+
+
+@inner
+def _to_balance(supply, demand):
+    """Return what to multiply the field by so that nothing is lost to the solver's tolerance."""
+    if demand > 0.0 and abs(supply - demand) < TRUST * demand:
+        return supply / demand
+    return 1.0
+
+
+@inner
+def _scale_free(x, fixed, scale, nx):
+    for i in range(nx):
+        if fixed[i] != fixed[i]:
+            x[i] *= scale
 
 
 @inner
@@ -218,28 +268,29 @@ def _sum_free(x, fixed, nx):
 
 
 @inner
-def _book(x, loss, gain, fixed, solver, decay, dt, cx, cy, cz, nx, begin, end):
-    """Write, for each row, what decayed, what cells gave and what came from held voxels into voxels not held."""
+def _book(x, loss, gain, fixed, solver, dt, cx, cy, cz, nx, begin, end):
+    """Write, for each row, what is there, what cells gave and took, and what came from and went to held voxels."""
     nz, ny = x.shape[0], x.shape[1]
     for row in range(begin, end):
         k, j = row // ny, row % ny
         line, held = x[k, j], fixed[k, j]
-        total = cells = border = 0.0
+        total = gains = losses = inflow = outflow = 0.0
         for i in range(nx):
             if held[i] == held[i]:
                 continue
             v = line[i]
             total += v
-            cells += gain[k, j, i] - loss[k, j, i] * v
+            gains += gain[k, j, i]
+            losses += loss[k, j, i] * v
             if i > 0 and held[i - 1] == held[i - 1]:
-                border += cx * (line[i - 1] - v)
+                inflow, outflow = inflow + cx * line[i - 1], outflow + cx * v
             if i + 1 < nx and held[i + 1] == held[i + 1]:
-                border += cx * (line[i + 1] - v)
+                inflow, outflow = inflow + cx * line[i + 1], outflow + cx * v
             for side in (-1, 1):
                 if 0 <= j + side < ny and fixed[k, j + side, i] == fixed[k, j + side, i]:
-                    border += cy * (x[k, j + side, i] - v)
+                    inflow, outflow = inflow + cy * x[k, j + side, i], outflow + cy * v
                 if 0 <= k + side < nz and fixed[k + side, j, i] == fixed[k + side, j, i]:
-                    border += cz * (x[k + side, j, i] - v)
+                    inflow, outflow = inflow + cz * x[k + side, j, i], outflow + cz * v
         sums = solver.sums
-        sums[row, CHANGE], sums[row, DECAYED] = total, decay * total
-        sums[row, FROM_CELLS], sums[row, FROM_BORDER] = dt * cells, border
+        sums[row, TOTAL], sums[row, GAIN], sums[row, LOSS] = total, gains, losses
+        sums[row, INFLOW], sums[row, OUTFLOW] = inflow, outflow

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import GONE, OUTSIDE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
+from atmpsim.kernels.agents.vectors import LANES
 
 GRAIN = 64  # cells that threads take together
 
@@ -23,10 +24,23 @@ class Neighbours(NamedTuple):
 
     `grid` is (low x, y, z, bin size); `shape` (bins along x, y, z). `number` may exceed the width of `who`: then the
     list is too short and has to be made again with more room.
+
+    Each pair is also listed once: cell i is `first` in the pairs `mine[i]` to `mine[i + 1]`, and `second` in the pairs
+    `others[theirs[i] : theirs[i + 1]]`. `records` (cell, RECORD) and `forces` (pair, FORCE) are
+    what pairs need and make of their cells; the last cell of `records` is out of everybody's reach. `chance` is room
+    for a number drawn for each cell.
     """
 
     who: NDArray[np.uint32]
     number: NDArray[np.uint32]
+    mine: NDArray[np.int64]
+    theirs: NDArray[np.int64]
+    others: NDArray[np.uint32]
+    first: NDArray[np.uint32]
+    second: NDArray[np.uint32]
+    records: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    chance: NDArray[np.float64]
     order: NDArray[np.uint32]
     bin: NDArray[np.int32]
     start: NDArray[np.int64]
@@ -35,29 +49,34 @@ class Neighbours(NamedTuple):
 
 
 @inner
+def _bins(length, size):
+    return int(min(length / size, 1e6)) + 1
+
+
+@inner
 def lay_grid(cells, count, skin, near):
     """Set size and extent of the bins from the cells that are there. For one thread."""
     real, whole = cells.real, cells.whole
     reach = 0.0
-    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    x0 = y0 = z0 = np.inf
+    x1 = y1 = z1 = -np.inf
     for i in range(count):
         if whole[STATE, i] != GONE and whole[OUTSIDE, i] == 0:
             reach = max(reach, real[REACH, i])
-            for d in range(3):
-                low[d], high[d] = min(low[d], real[X + d, i]), max(high[d], real[X + d, i])
+            x0, x1 = min(x0, real[X, i]), max(x1, real[X, i])
+            y0, y1 = min(y0, real[Y, i]), max(y1, real[Y, i])
+            z0, z1 = min(z0, real[Z, i]), max(z1, real[Z, i])
+    if x0 > x1:  # nobody
+        x0 = y0 = z0 = x1 = y1 = z1 = 0.0
     size = 2.0 * reach + skin
     bins = near.start.size - 1
     while True:  # coarser where there is no room for so many bins
-        total = 1.0
-        for d in range(3):
-            near.shape[d] = max(1, int(min((high[d] - low[d]) / size, 1e6)) + 1) if high[d] >= low[d] else 1
-            total *= near.shape[d]
-        if total <= bins:
+        nx, ny, nz = _bins(x1 - x0, size), _bins(y1 - y0, size), _bins(z1 - z0, size)
+        if float(nx) * ny * nz <= bins:
             break
         size *= 1.25
-    for d in range(3):
-        near.grid[d] = low[d] if high[d] >= low[d] else 0.0
-    near.grid[3] = size
+    near.shape[0], near.shape[1], near.shape[2] = nx, ny, nz
+    near.grid[0], near.grid[1], near.grid[2], near.grid[3] = x0, y0, z0, size
 
 
 @inner
@@ -99,15 +118,16 @@ def find_neighbours(cells, count, skin, near, thread, threads):
     bx, by, bz = near.shape[0], near.shape[1], near.shape[2]
     room = uint64(who.shape[1])
     longest = uint64(0)
+    mine, theirs = near.mine, near.theirs
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(uint64(begin), uint64(end)):
         real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = x[i], y[i], z[i], reach[i]
         b = near.bin[i]
-        found = uint64(0)
+        found = later = uint64(0)
         if b >= 0:
             iz, rest = b // (bx * by), b % (bx * by)
             iy, ix = rest // bx, rest % bx
-            xi, yi, zi, ri = x[i], y[i], z[i], reach[i] + skin
+            xi, yi, zi, ri = x[i], y[i], z[i], reach[i]
             for jz in range(max(iz - 1, 0), min(iz + 2, bz)):
                 for jy in range(max(iy - 1, 0), min(iy + 2, by)):
                     row = (jz * by + jy) * bx
@@ -115,11 +135,63 @@ def find_neighbours(cells, count, skin, near, thread, threads):
                     for k in range(uint64(first), uint64(last)):
                         j = uint64(order[k])
                         dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
-                        far = ri + reach[j]
+                        far = ri + reach[j] + skin  # the same whoever of the two asks
                         if dx * dx + dy * dy + dz * dz < far * far and j != i:
                             if found < room:
                                 who[i, found] = uint32(j)
                             found += uint64(1)
+                            if j > i:
+                                later += uint64(1)
+        mine[i + uint64(1)], theirs[i + uint64(1)] = later, found - later
         near.number[i] = uint32(found)
         longest = max(longest, found)
     return longest
+
+
+@inner
+def number_pairs(near, count):
+    """Turn the numbers of pairs in `mine` and `theirs` into their sums, and fill up whole LANES. For one thread.
+
+    Return the number of pairs with those filled up, which may be more than there is room for.
+    """
+    mine, theirs = near.mine, near.theirs
+    mine[0] = theirs[0] = 0
+    for i in range(count):
+        mine[i + 1] += mine[i]
+        theirs[i + 1] += theirs[i]
+    pairs = mine[count]
+    whole = (pairs + LANES - 1) // LANES * LANES
+    if whole <= near.first.size:
+        for p in range(pairs, whole):
+            near.first[p] = near.second[p] = near.records.shape[0] - 1
+    return whole
+
+
+@inner
+def list_pairs(near, count, thread, threads):
+    """Write the pairs that this thread's cells are first in."""
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(uint64(begin), uint64(end)):
+        p = uint64(near.mine[i])
+        for k in range(uint64(near.number[i])):
+            j = uint64(near.who[i, k])
+            if j > i:
+                near.first[p], near.second[p] = uint32(i), uint32(j)
+                p += uint64(1)
+
+
+@inner
+def find_others(near, count, thread, threads):
+    """Find the pairs that this thread's cells are second in, in the order of their neighbours."""
+    second, mine = near.second, near.mine
+    begin, end = share(count, thread, threads, GRAIN)
+    for i in range(uint64(begin), uint64(end)):
+        m = uint64(near.theirs[i])
+        for k in range(uint64(near.number[i])):
+            j = uint64(near.who[i, k])
+            if j < i:
+                p = uint64(mine[j])
+                while second[p] != i:
+                    p += uint64(1)
+                near.others[m] = uint32(p)
+                m += uint64(1)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from numba import uint64
+
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import (
     BIAS,
@@ -97,12 +99,19 @@ def _lure(cells, types, box, density, i):
 
 
 @inner
-def crawl(cells, types, box, quirks, density, seed, step, i):
+def draw_turns(cells, seed, step, begin, end, chance):
+    """Draw for each cell whether it turns: in one loop, which becomes vectors."""
+    who = cells.identity[ID]
+    for i in range(uint64(begin), uint64(end)):
+        chance[i] = uniforms(seed, who[i], NO_INDEX, step, D_TURN)[0]
+
+
+@inner
+def crawl(cells, types, box, quirks, density, chance, seed, step, i):
     """Turn cell i if its time has come: write the direction of its motility, times its speed with `speed_at_turns`."""
-    persistence = value(cells, types, PERSISTENCE, NO_INDEX, i)
-    who = cells.identity[ID, i]
-    if uniforms(seed, who, NO_INDEX, step, D_TURN)[0] * persistence > box.dt_mechanics:
+    if chance[i] * value(cells, types, PERSISTENCE, NO_INDEX, i) > box.dt_mechanics:
         return
+    who = cells.identity[ID, i]
     u, v = uniforms(seed, who, NO_INDEX, step, D_TURN_DIRECTION)
     nx, ny, nz = direction(u, v, box.planar or types.number[cells.whole[TYPE, i], T_PLANAR] != 0.0)
     bias = value(cells, types, BIAS, NO_INDEX, i)

@@ -301,15 +301,16 @@ def reorder(cells, remain, order, place, spare, spare_whole, spare_identity, thr
         if job % threads == thread:
             permute(identity[r], order, remain, spare_identity[thread])
         job += 1
-    if job % threads == thread and cells.links.shape[1] > 0:
-        _reorder_links(cells.links, order, place, remain)
+    for m in range(cells.links.shape[1]):
+        if job % threads == thread:
+            _reorder_links(cells.links, m, order, place, remain, spare_whole[thread])
+        job += 1
 
 
 @inner
-def _reorder_links(links, order, place, remain):
-    spare = np.empty((remain, links.shape[1]), np.int32)
+def _reorder_links(links, m, order, place, remain, spare):
     for k in range(remain):
-        for m in range(links.shape[1]):
-            j = links[order[k], m]
-            spare[k, m] = place[j] if 0 <= j < place.size else -1
-    links[:remain] = spare
+        j = links[order[k], m]
+        spare[k] = place[j] if 0 <= j < place.size else -1
+    for k in range(remain):
+        links[k, m] = spare[k]
