@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.agents.face import TIME_UNITS, face
+from atmpsim.agents.face import face
 from atmpsim.agents.spec import AgentModel
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
-from atmpsim.scenario.agent_doses import set_up, set_values
-from atmpsim.scenario.agent_inputs import agent_model, check_options, time_unit
+from atmpsim.scenario.agent_checks import check_agents
+from atmpsim.scenario.agent_inputs import agent_model, time_unit
 from atmpsim.scenario.convert import in_model_units, with_unit
 from atmpsim.scenario.dosing import Dose, Schedule, expand
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
@@ -33,7 +33,7 @@ from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
-from atmpsim.scenario.varying import Course, check_changeable, read_courses, with_states
+from atmpsim.scenario.varying import Course, check_changeable, check_subjects, read_courses, with_states
 from atmpsim.units import magnitude, parse_quantity
 
 DEFAULT_ARM = "default"
@@ -158,7 +158,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     where = f"{inputs.name}.toml"
     scenario = check_schema(inputs.raw, where=where)
     agents, model = _models(inputs, scenario, where)
-    courses = read_courses(scenario, model, where=where)
+    courses = read_courses(scenario, model, inputs.tables, where=where)
     population = read_population(scenario, inputs, model, where=where)
     changing = _changing(courses, population, scenario, model, where)
     model = with_states(model, changing)
@@ -178,6 +178,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     )  # fmt: skip
     check_paths(table.sweep, where=f"{where} [sweep]")
     check_size(table.size, where=where)
+    check_subjects(courses, table.subjects, where=where)
     runs = tuple(run for arm in range(len(table.arms)) for run in table.plan(arm, 0))
     table = replace(table, runs=runs, notes=_notes(table, runs))
     swept_values(table.sweep, model, where=f"{where} [sweep]")
@@ -197,28 +198,11 @@ def _models(inputs: Inputs, scenario: ScenarioFile, where: str) -> tuple[AgentMo
     return None, read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
 
 
-def check_agents(table: RunTable, model: AgentModel, *, where: str) -> None:
-    """Raise unless every arm's doses, and every value that it or the sweep gives, suit the agent model.
-
-    Raises
-    ------
-    InputError
-        Naming what does not.
-    """
-    check_options(table.scenario, model, table.times, where=where)
-    minutes = TIME_UNITS[table.model.time_unit]
-    for run in table.runs:
-        set_up(model, run.given, run.schedule, minutes=minutes, seed=0, where=f"{where} arm '{run.arm}'")
-    for name, values in swept_values(table.sweep, table.model, where=f"{where} [sweep]").items():
-        for value in (values.min(), values.max()):
-            set_values(model, {name: float(value)}, seed=0, where=f"{where} [sweep]")
-
-
 def _changing(
     courses: Sequence[Course], population: Population | None, scenario: ScenarioFile, model: Model, where: str
 ) -> tuple[str, ...]:
     """Return the parameters that change over time."""
-    named = [course.name for course in courses]
+    named = list(dict.fromkeys(course.name for course in courses))
     if population is not None:
         for name in sorted({*named} & population.varied):
             raise ScenarioError(where=f"{where} [varying] {name}", found="a distribution in the population as well",
