@@ -65,7 +65,7 @@ SBML = {
     "cut-short": (sbml()[:150], "m.xml line 2", "XML that is not well formed", "well-formed XML", ""),
     "html": ("<html><body/></html>", "m.xml", "whose root is <html>", "an SBML file", ""),
     "physicell": (f'{HEAD}<PhysiCell_settings version="devel"><domain/></PhysiCell_settings>', "m.xml",
-                  "whose root is <PhysiCell_settings>", "an SBML file", "cannot be read yet"),
+                  "whose root is <PhysiCell_settings>", "an SBML file", 'need engine = "agents"'),
     "invalid": (sbml(RATE_OF_NOTHING), "m.xml line 6", "'Z' does not refer to an existing", "valid SBML", ""),
     "no-model": (f"{HEAD}<sbml {LEVEL3}/>", "m.xml line 2", "No model definition found", "valid SBML", ""),
 }  # fmt: skip
@@ -167,7 +167,7 @@ def test_dosing_table(folder, complaint, case):
 @pytest.mark.parametrize(
     ("model", "found", "expected", "remedy"),
     [
-        ("tinny.ant", "no such file", "the path of an .ant or SBML .xml file", ""),
+        ("tinny.ant", "no such file", "the path of an .ant, SBML .xml or PhysiCell settings .xml file", ""),
         ("celyvr", "no shipped model of that name", "msc_biodistribution", "Did you mean 'celyvir'?"),
         ("no/such/model.xml", "no such file", "the path of an .ant", ""),
     ],

@@ -28,7 +28,7 @@ def names(folder: Path) -> set[str]:
 REFUSED = {
     "no-equals": (("run", "tiny.toml", "--set", "time.end"), "--set: found 'time.end', expected path=value."),
     "set-section": (("run", "tiny.toml", "--set", "tim.end=3 d"),
-                    "tiny.toml --set 'tim.end': found the path 'tim.end', expected one of dose.…"),
+                    "tiny.toml --set 'tim.end': found the path 'tim.end', expected one of agents.…"),
     "set-unit": (("run", "tiny.toml", "--set", "time.end=3 kg"), "tiny.toml [time] end: found 3.0 kg, expected"),
     "set-value": (("run", "tiny.toml", "--set", "dose.product.count=two"),
                   "tiny.toml --set [[dose]] 1 count: found 'two', expected a whole number."),
@@ -152,7 +152,7 @@ def interrupt(*arguments, **options):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("place", ["atmpsim.study.compute.solve", "atmpsim.results.store.os.rename"])
+@pytest.mark.parametrize("place", ["atmpsim.study.ode_runs.solve", "atmpsim.results.store.os.rename"])
 @pytest.mark.parametrize("old", [False, True], ids=["new", "replacing"])
 def test_interrupt(folder, command, monkeypatch, request, place, old):
     before = digest(open_results(request.getfixturevalue("stored"))) if old else None

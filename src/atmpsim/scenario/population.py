@@ -190,6 +190,8 @@ def read_population(scenario: ScenarioFile, inputs: Inputs, model: Model, *, whe
 
 def _notes(table: PopulationTable, between: Layer, unknown: Layer, scenario: ScenarioFile) -> tuple[str, ...]:
     made = [f"population: {table.size} subjects, {len(between.distributions)} quantities vary between them"]
+    if table.size == 1 and not between.distributions:
+        made = []
     if unknown.distributions:
         made.append(f"population: {table.uncertainty.draws if table.uncertainty else 0} draws of "
                     f"{len(unknown.distributions)} typical values that are not known")  # fmt: skip

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atmpsim.agents.face import TIME_UNITS, face
+from atmpsim.agents.face import face
 from atmpsim.agents.spec import AgentModel
 from atmpsim.errors import ModelError, ScenarioError, did_you_mean
 from atmpsim.model.equations import Equations, write_equations
 from atmpsim.model.library import read_model
 from atmpsim.model.spec import Model
-from atmpsim.scenario.agent_doses import set_up, set_values
-from atmpsim.scenario.agent_inputs import agent_model, check_options, time_unit
+from atmpsim.scenario.agent_checks import check_agents
+from atmpsim.scenario.agent_inputs import agent_model, time_unit
 from atmpsim.scenario.convert import in_model_units, with_unit
 from atmpsim.scenario.dosing import Dose, Schedule, expand
 from atmpsim.scenario.outputs import kept, require_values, wanted_metrics
@@ -196,23 +196,6 @@ def _models(inputs: Inputs, scenario: ScenarioFile, where: str) -> tuple[AgentMo
         return agents, face(agents, time_unit=time_unit(scenario, where=where))
     suffix = Path(inputs.model_file).suffix.lower()
     return None, read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
-
-
-def check_agents(table: RunTable, model: AgentModel, *, where: str) -> None:
-    """Raise unless every arm's doses, and every value that it or the sweep gives, suit the agent model.
-
-    Raises
-    ------
-    InputError
-        Naming what does not.
-    """
-    check_options(table.scenario, model, table.times, where=where)
-    minutes = TIME_UNITS[table.model.time_unit]
-    for run in table.runs:
-        set_up(model, run.given, run.schedule, minutes=minutes, seed=0, where=f"{where} arm '{run.arm}'")
-    for name, values in swept_values(table.sweep, table.model, where=f"{where} [sweep]").items():
-        for value in (values.min(), values.max()):
-            set_values(model, {name: float(value)}, seed=0, where=f"{where} [sweep]")
 
 
 def _changing(

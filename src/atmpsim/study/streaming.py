@@ -204,6 +204,7 @@ def _opened(
         return _resumed(address, sha256, inputs, resume, where)
     if "://" not in address and exists:
         shutil.rmtree(address)
+    shutil.rmtree(f"{address}.checkpoints", ignore_errors=True)  # of another store that stood here
     agents = table.agents is not None
     cost = estimate(table, labels, probe=not agents)
     _check_space(address, cost, where)
