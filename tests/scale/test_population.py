@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from atmpsim.errors import InputError
 from atmpsim.scenario.distributions import parse
 from atmpsim.scenario.reader import load_inputs
 from atmpsim.scenario.rows import rows
@@ -182,3 +185,50 @@ def test_a_quantity_that_changes_over_time(scenario, how, method):
         rate = values[np.minimum(np.searchsorted(knots, t, side="left"), 2)]
     integral = np.concatenate([[0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(t))])
     np.testing.assert_allclose(found, 2e7 * np.exp(-np.interp(made.times, t, integral)), rtol=1e-4)
+
+
+COURSES = "subject,time h,value 1/d\n1,0,0.1\n1,96,0.9\n2,0,0.4\n3,0,0.2\n3,48,0.6\n3,144,0.3\n"
+
+
+def by_subject(scenario, text, **changes):
+    scenario.with_name("death.csv").write_text(text)
+    course = {"table": "death.csv", "interpolation": "locf"}
+    kept = {"dose.product.count": 1, "solver.rtol": 1e-8, "output.keep": ["blood_cells"]}
+    return expand_runs(load_inputs(scenario, overrides={"varying.death_rate": course, **kept, **changes}))
+
+
+def test_a_quantity_that_changes_in_each_subject_in_its_own_way(scenario):
+    text = scenario.read_text()
+    scenario.write_text(text[: text.index("[[arm]]")] + '[population]\nsize = 3\nvary = "listed"\n')
+    made = by_subject(scenario, COURSES)
+    found = compute(made, label(made), 0, 3).curves["blood_cells"]
+    t = made.times
+    integrals = [
+        0.1 * np.minimum(t, 4) + 0.9 * np.maximum(t - 4, 0),
+        0.4 * t,
+        0.2 * np.minimum(t, 2) + 0.6 * np.clip(t - 2, 0, 4) + 0.3 * np.maximum(t - 6, 0),
+    ]
+    np.testing.assert_allclose(found / found[:, :1], np.exp(-np.array(integrals)), rtol=1e-5)
+    # the same subject alone, in a chunk of its own
+    alone = compute(made, label(made), 2, 3).curves["blood_cells"]
+    assert (alone[0] == found[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (COURSES.replace("2,0,0.4\n", ""), "death_rate table: found no row of subject 2, expected rows of every"),
+        (COURSES.replace("value 1/d", "value"), "line 2 death_rate: found 0.1 without a unit"),
+        (COURSES.replace("value 1/d", "value kg"), "kg"),
+        (COURSES.replace("3,48,0.6", "3,48,none"), "line 6 value: found 'none', expected a finite number"),
+        (COURSES.replace("3,144", "3,24"), "subject 3: found the times 0, 2, 1, expected times that increase"),
+        (COURSES.replace("subject,", "patient,"), "found the columns patient, time h, value 1/d"),
+        ("", "found an empty file (0 bytes)"),
+        (COURSES.replace("2,0,0.4", ",0,0.4"), "line 4: found no subject"),
+    ],
+)
+def test_mistakes_in_courses_by_subject(scenario, text, message):
+    made = scenario.read_text()
+    scenario.write_text(made[: made.index("[[arm]]")] + '[population]\nsize = 3\nvary = "listed"\n')
+    with pytest.raises(InputError, match=re.escape(message)):
+        by_subject(scenario, text)

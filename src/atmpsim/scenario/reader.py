@@ -163,8 +163,9 @@ def load_inputs(name: str | os.PathLike[str], *, overrides: Mapping[str, Any] | 
 
 
 def _other_tables(scenario: ScenarioFile, model: Path, *, beside: Path, where: str) -> dict[str, str]:
-    """Return the texts of the files that a sweep and a population refer to, by name."""
+    """Return the texts of the files that a sweep, courses and a population refer to, by name."""
     named = {"[sweep] table": (scenario.sweep or {}).get("table")}
+    named |= {f"[varying] {key} table": given.table for key, given in scenario.varying.items()}
     population = scenario.population
     if population is not None:
         named["[population] covariates table"] = population.covariates.table if population.covariates else None

@@ -12,7 +12,7 @@ from atmpsim.scenario.dosing import Schedule
 from atmpsim.scenario.subject import Subject, resolve
 from atmpsim.scenario.swept import is_number, swept_values
 from atmpsim.scenario.table import Run, RunTable, fill_from, flows
-from atmpsim.scenario.varying import follow, occasion_courses
+from atmpsim.scenario.varying import Course, follow, occasion_courses
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -116,8 +116,9 @@ def _changing(
     index: IntArray,
 ) -> tuple[tuple[Schedule, ...], IntArray]:  # fmt: skip
     """Put first values of what changes over time into `given`; return the schedules that change it."""
-    given |= {course.name: course.first for course in table.courses}
-    schedules = tuple(follow(schedule, table.courses) for schedule in schedules)
+    given |= {course.name: course.first for course in table.courses if not course.subject}
+    schedules = tuple(follow(s, [c for c in table.courses if not c.subject]) for s in schedules)
+    schedules, index = _by_subject(table, subjects, given, schedules, index)
     population = table.population
     if population is None or population.occasions is None:
         return schedules, index
@@ -129,6 +130,26 @@ def _changing(
     given |= {name: np.array([c[k].first for c in courses]) for k, name in enumerate(population.occasions.spread)}
     each = tuple(follow(schedules[which], course) for which, course in zip(index.tolist(), courses, strict=True))
     return each, np.arange(subjects.size)
+
+
+def _by_subject(
+    table: RunTable, subjects: IntArray, given: dict[str, float | FloatArray], schedules: tuple[Schedule, ...],
+    index: IntArray,
+) -> tuple[tuple[Schedule, ...], IntArray]:  # fmt: skip
+    """Do the same for what changes in each subject in its own way."""
+    own = [c for c in table.courses if c.subject]
+    if not own:
+        return schedules, index
+    labels = table.subjects
+    numbers = {str(k + 1) if isinstance(labels, int) else labels[k]: k for k in np.unique(subjects).tolist()}
+    courses: dict[int, list[Course]] = {k: [] for k in numbers.values()}
+    for course in own:
+        if course.subject in numbers:
+            courses[numbers[course.subject]].append(course)
+    firsts = {k: {c.name: c.first for c in mine} for k, mine in courses.items()}
+    given |= {name: np.array([firsts[k][name] for k in subjects.tolist()]) for name in {c.name for c in own}}
+    pairs, which = np.unique(np.stack([index, subjects]), axis=1, return_inverse=True)
+    return tuple(follow(schedules[k], courses[s]) for k, s in pairs.T.tolist()), np.asarray(which).ravel()
 
 
 def _same(plans: Sequence[Run], mine: IntArray, name: str) -> bool:

@@ -161,8 +161,11 @@ class PopulationTable(_Strict):
 class VaryingTable(_Strict):
     """A quantity that changes over time in a way known beforehand."""
 
-    at: list[QuantityText] = Field(min_length=1, description="Times, from 0 on.")
-    values: list[Value] = Field(min_length=1)
+    at: list[QuantityText] = Field(default_factory=list, description="Times, from 0 on, the same for all subjects.")
+    values: list[Value] = Field(default_factory=list)
+    table: str | None = Field(
+        None, description="Instead: a CSV file with the columns subject, time UNIT, value UNIT; subjects differ."
+    )
     interpolation: Literal["locf", "nocb", "linear"] = Field(
         description="Between two times: the last value, the next one, or a straight line."
     )

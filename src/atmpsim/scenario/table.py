@@ -32,7 +32,7 @@ from atmpsim.scenario.schema import SUMMARY, ScenarioFile, SubjectTable
 from atmpsim.scenario.subject import Physiology, Subject, identifiers, missing_organ_message, resolve
 from atmpsim.scenario.sweep import Sweep, check_size, read_sweep
 from atmpsim.scenario.swept import check_paths, structure_at, swept_values, with_point
-from atmpsim.scenario.varying import Course, check_changeable, read_courses, with_states
+from atmpsim.scenario.varying import Course, check_changeable, check_subjects, read_courses, with_states
 from atmpsim.units import magnitude, parse_quantity
 
 DEFAULT_ARM = "default"
@@ -157,7 +157,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     scenario = check_schema(inputs.raw, where=where)
     suffix = Path(inputs.model_file).suffix.lower()
     model = read_model(inputs.model_text, where=inputs.model_file, path=inputs.model_file, suffix=suffix)
-    courses = read_courses(scenario, model, where=where)
+    courses = read_courses(scenario, model, inputs.tables, where=where)
     population = read_population(scenario, inputs, model, where=where)
     changing = _changing(courses, population, scenario, model, where)
     model = with_states(model, changing)
@@ -176,6 +176,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     )  # fmt: skip
     check_paths(table.sweep, where=f"{where} [sweep]")
     check_size(table.size, where=where)
+    check_subjects(courses, table.subjects, where=where)
     runs = tuple(run for arm in range(len(table.arms)) for run in table.plan(arm, 0))
     table = replace(table, runs=runs, notes=_notes(table, runs))
     swept_values(table.sweep, model, where=f"{where} [sweep]")
@@ -188,7 +189,7 @@ def _changing(
     courses: Sequence[Course], population: Population | None, scenario: ScenarioFile, model: Model, where: str
 ) -> tuple[str, ...]:
     """Return the parameters that change over time."""
-    named = [course.name for course in courses]
+    named = list(dict.fromkeys(course.name for course in courses))
     if population is not None:
         for name in sorted({*named} & population.varied):
             raise ScenarioError(where=f"{where} [varying] {name}", found="a distribution in the population as well",

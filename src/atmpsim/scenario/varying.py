@@ -7,6 +7,8 @@ stops where it changes.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from atmpsim.errors import ScenarioError, did_you_mean
 from atmpsim.model.spec import Model
 from atmpsim.scenario.convert import in_model_units
+from atmpsim.scenario.distributions import finite
 from atmpsim.scenario.dosing import Schedule
 from atmpsim.scenario.population import Occasions
 from atmpsim.scenario.quantities import parameter_values
@@ -28,16 +31,22 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How one quantity changes: its value at the start, jumps (time, difference), and ramps (start, stop, slope)."""
+    """How one quantity changes: its value at the start, jumps (time, difference), and ramps (start, stop, slope).
+
+    `subject` is the label of the only one for whom it does, empty for all.
+    """
 
     name: str
     first: float
+    subject: str = ""
     jumps: tuple[tuple[float, float], ...] = ()
     ramps: tuple[tuple[float, float, float], ...] = ()
 
 
-def read_courses(scenario: ScenarioFile, model: Model, *, where: str) -> tuple[Course, ...]:
-    """Return the courses of `[varying]`.
+def read_courses(
+    scenario: ScenarioFile, model: Model, tables: Mapping[str, str], *, where: str
+) -> tuple[Course, ...]:  # fmt: skip
+    """Return the courses of `[varying]`; `tables` are the texts of the files that it names.
 
     Raises
     ------
@@ -45,28 +54,92 @@ def read_courses(scenario: ScenarioFile, model: Model, *, where: str) -> tuple[C
         If a quantity cannot change, has a value elsewhere, or its times do not increase.
     """
     return tuple(
-        _course(name, table, scenario, model, f"{where} [varying] {name}") for name, table in scenario.varying.items()
+        course
+        for name, table in scenario.varying.items()
+        for course in _courses(name, table, scenario, model, tables, f"{where} [varying] {name}")
     )
 
 
-def _course(name: str, table: VaryingTable, scenario: ScenarioFile, model: Model, where: str) -> Course:
+def check_subjects(courses: Sequence[Course], subjects: Sequence[str] | int, *, where: str) -> None:
+    """Raise unless courses by subject are there for every subject, given by labels or as the number of virtual ones.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the first that is missing.
+    """
+    labels = [str(k) for k in range(1, subjects + 1)] if isinstance(subjects, int) else list(subjects)
+    for name in {c.name: None for c in courses if c.subject}:
+        known = {c.subject for c in courses if c.name == name}
+        missing = [label for label in labels if label not in known]
+        if missing:
+            found = f"no row of subject {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+            raise ScenarioError(where=f"{where} [varying] {name} table", found=found, expected="rows of every subject",
+                                remedy="Add them, or run fewer subjects.")  # fmt: skip
+
+
+def _courses(
+    name: str, table: VaryingTable, scenario: ScenarioFile, model: Model, tables: Mapping[str, str], where: str
+) -> list[Course]:
     check_changeable([name], model, where=where)
     if name in scenario.parameters:
         raise ScenarioError(where=where, found="a value in [parameters] as well", expected="one of them")
-    times = [float(in_model_units(text, unit=model.time_unit, where=f"{where} at")) for text in table.at]
-    values = [parameter_values({name: value}, model, where, species=False)[name] for value in table.values]
-    if len(times) != len(values):
-        raise ScenarioError(where=where, found=f"{len(times)} times and {len(values)} values",
-                            expected="one value for each time")  # fmt: skip
+    listed = bool(table.at or table.values)
+    if (table.table is None) != listed:
+        found = "both a table and at, values" if listed else "neither a table nor values"
+        raise ScenarioError(where=where, found=found,
+                            expected="table, for values by subject, or at and values, for all")  # fmt: skip
+    if table.table is None:
+        times = [float(in_model_units(text, unit=model.time_unit, where=f"{where} at")) for text in table.at]
+        values = [parameter_values({name: value}, model, where, species=False)[name] for value in table.values]
+        if len(times) != len(values):
+            raise ScenarioError(where=where, found=f"{len(times)} times and {len(values)} values",
+                                expected="one value for each time")  # fmt: skip
+        return [_course(name, "", times, values, table.interpolation, f"{where} at")]
+    knots = _knots(name, tables[table.table], model, f"{where} table")
+    return [
+        _course(name, subject, *knots[subject], table.interpolation, f"{where} table subject {subject}")
+        for subject in knots
+    ]
+
+
+def _knots(name: str, text: str, model: Model, where: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Return times and values by subject, of a table with the columns `subject`, `time UNIT` and `value UNIT`."""
+    reader = csv.DictReader(io.StringIO(text))
+    found = [str(c) for c in reader.fieldnames or ()]
+    columns = {c.partition(" ")[0]: c for c in found}
+    if [c.partition(" ")[0] for c in found] != ["subject", "time", "value"] or columns["subject"] != "subject":
+        raise ScenarioError(where=where, found=f"the columns {', '.join(found)}",
+                            expected="subject, time UNIT, value UNIT",
+                            remedy=f"For example: subject,time {model.time_unit or 'd'},value "
+                            f"{model.parameters[name].unit or '1'}.")  # fmt: skip
+    made: dict[str, tuple[list[float], list[float]]] = {}
+    for number, row in enumerate(reader, 2):
+        place = f"{where} line {number}"
+        subject = (row["subject"] or "").strip()
+        if not subject:
+            raise ScenarioError(where=place, found="no subject", expected="the label or number of a subject")
+        times, values = made.setdefault(subject, ([], []))
+        units = {part: columns[part].partition(" ")[2].strip() for part in ("time", "value")}
+        cells = {part: f"{finite(row[columns[part]], where=f'{place} {part}')!r} {units[part]}" for part in units}
+        times.append(float(in_model_units(cells["time"].strip(), unit=model.time_unit, where=f"{place} time")))
+        values.append(parameter_values({name: cells["value"].strip()}, model, place, species=False)[name])
+    return made
+
+
+def _course(
+    name: str, subject: str, times: Sequence[float], values: Sequence[float], interpolation: str, where: str
+) -> Course:
     if times[0] < 0 or any(b <= a for a, b in pairwise(times)):
-        raise ScenarioError(where=f"{where} at", found=", ".join(table.at), expected="times that increase, from 0 on")
+        found = ", ".join(f"{t:g}" for t in times[:6])
+        raise ScenarioError(where=where, found=f"the times {found}", expected="times that increase, from 0 on")
     knots = list(zip(times, values, strict=True))
-    if table.interpolation == "linear":
+    if interpolation == "linear":
         ramps = tuple((a, b, (y - x) / (b - a)) for (a, x), (b, y) in pairwise(knots))
-        return Course(name=name, first=values[0], ramps=tuple(r for r in ramps if r[2] != 0.0))
-    late = table.interpolation == "locf"
+        return Course(name=name, subject=subject, first=values[0], ramps=tuple(r for r in ramps if r[2] != 0.0))
+    late = interpolation == "locf"
     jumps = tuple((b if late else a, y - x) for (a, x), (b, y) in pairwise(knots))
-    return Course(name=name, first=values[0], jumps=tuple(j for j in jumps if j[1] != 0.0))
+    return Course(name=name, subject=subject, first=values[0], jumps=tuple(j for j in jumps if j[1] != 0.0))
 
 
 def check_changeable(names: Collection[str], model: Model, *, where: str) -> None:
