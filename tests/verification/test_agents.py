@@ -88,6 +88,15 @@ def test_decay_follows_its_exponential(fields):
     np.testing.assert_allclose(density, density[0, 0, 0], rtol=1e-4)  # solves of 1e-6 add up
 
 
+@pytest.mark.parametrize("export", [1e-155, 1e-160])
+def test_next_to_nothing_is_a_number(export):
+    """Squares of such densities are 0, or have lost their digits."""
+    kind = cell_type(secretion=Secretion(rates=(0.0,), targets=(1.0,), uptake=(0.0,), export=(export,)))
+    substrate = Substrate(id=0, name="a", diffusion=1e4, decay=1.0)
+    found = run(model_of([kind], [[10, 10, 0]], substrates=(substrate,)), 0, 12)
+    assert np.isfinite(found.snapshots[1].density).all()
+
+
 def test_implicit_steady_profile_falls_by_the_lattice_ratio():
     """Between a held face and nothing, the steady state of D p'' = lambda p on a lattice is geometric."""
     diffusion, decay, size = 1000.0, 0.5, 20.0

@@ -25,6 +25,7 @@ CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
 # columns of the sums of each row: at the end of a step, and of the scaled squares of the residual
 TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, SQUARES = range(6)
 SUMS = 6
+NOTHING = 1e-200  # squares of a residual below which a field is as it should be: their quotients are no numbers
 TRUST = 0.01  # beyond which a field is not scaled to balance
 
 
@@ -204,7 +205,7 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
         )
         if deep:
             sum_parts(solver.residual[k, j], solver.inverse[k, j], coarse.parts[row])
-    before, limit = _total(sums, 2), solver.tolerance**2 * _total(sums, 0)
+    before, limit = _total(sums, 2), max(solver.tolerance**2 * _total(sums, 0), NOTHING)
     size = _prepare(solver, deep, ny, thread, threads, barrier)
     fine = _total(sums, SQUARES)
     beta = 0.0
