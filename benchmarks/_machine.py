@@ -52,13 +52,15 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
 
     A fused multiply-add counts as two operations, an addition, multiplication or division as one.
     """
-    equations = program.equations
-    states, lowered = len(equations.states), lower(equations)
+    names, pieces = program.equations.states, program.pieces
+    states, lowered = len(names), lower(pieces, names)
     elimination = plan_elimination(states, lowered.jacobian.keys())
-    text, hoisted = Emitter(equations, lowered, elimination, width).module()
+    emitter = Emitter(lowered, elimination, states=names, constants=pieces.constants, width=width)
+    text, hoisted = emitter.module()
     layout = plan_layout(
-        states=states, constants=len(equations.constants), hoisted=hoisted, factors=len(elimination.slots), width=width
-    )
+        states=states, constants=len(pieces.constants), hoisted=hoisted, factors=len(elimination.slots),
+        edges=len(lowered.edges), width=width,
+    )  # fmt: skip
     text += "\n" + AttemptWriter(
         layout, states=states, width=width, explicit_time=bool(lowered.by_time)
     ).module()  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +28,7 @@ def load_driver() -> Callable[[int], None]:
     name = cache.key(_fingerprint(), _NAME)
     code = cache.load(_KIND, name)
     if code is None:
-        code = compile_object(_text(), level=2)
+        code = compile_object(_text_unoptimised(), level=3)
         cache.store(_KIND, name, code)
     engine = load_object(code)
     function = _SIGNATURE(engine.get_function_address(_NAME))
@@ -43,6 +46,14 @@ def _fingerprint() -> str:
     sources = [(folder / f"{n}.py").read_text(encoding="utf-8") for n in _SOURCES]
     cpu = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     return cache.key(cpu, version("llvmlite"), version("numba"), Path(__file__).read_text(encoding="utf-8"), *sources)
+
+
+def _text_unoptimised() -> str:
+    """Return what `_text` does, from a process in which Numba optimises nothing: it would all be done twice."""
+    write = "import sys; from atmpsim.compile.driver import _text; sys.stdout.write(_text())"
+    unoptimised = {**os.environ, "NUMBA_OPT": "0"}
+    done = subprocess.run([sys.executable, "-P", "-c", write], env=unoptimised, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else _text()
 
 
 def _text() -> str:

@@ -6,8 +6,17 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
+
+_njit: Any = njit  # its stubs do not know every option
+
+inner_with_arrays = _njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compile a function that only compiled ones call: wrappers for Python would take half of the time."""
+
+inner = _njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+"""Compile such a function that makes no arrays."""
 
 
 @intrinsic

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from atmpsim.kernels.arguments import LOOKS_PER_RUN, LOOKS_PER_STEP, NO_TIME, SLIDES, SOON
-from atmpsim.kernels.call import call_address
+from atmpsim.kernels.call import call_address, inner
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def find_crossings(code, rows, limits, scratch, final, base, accepted, soon):
     """Return the bits of the lanes whose accepted step crosses an edge.
 
@@ -55,7 +53,7 @@ def find_crossings(code, rows, limits, scratch, final, base, accepted, soon):
     return found
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def _look_along(code, rows, limits, scratch, base, accepted, soon):
     """Return the bits of the lanes that are beyond an edge at a look, which lies between their `low` and `high`."""
     ws, low, high, width = scratch.workspace, scratch.low, scratch.high, rows.width
@@ -83,14 +81,14 @@ def _look_along(code, rows, limits, scratch, base, accepted, soon):
     return found
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _looks(ws, rows, limits, lane):
     """Return at how many points a lane's step is looked at."""
     step = ws[rows.step * rows.width + lane]
     return int(min(max(math.ceil(step * LOOKS_PER_RUN / limits.span), LOOKS_PER_STEP), LOOKS_PER_RUN))
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _look_at(look, looks, soon):
     if soon:
         if look < len(SOON):
@@ -99,7 +97,7 @@ def _look_at(look, looks, soon):
     return min((look + 1) / looks, 1.0)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def all_alone(ws, rows, edges, lane):
     """Return whether the edges that a lane crosses are all such that it can go on."""
     for e in range(edges.slot.size):
@@ -108,7 +106,7 @@ def all_alone(ws, rows, edges, lane):
     return True
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def put_leaves(ws, rows, edges, lanes):
     """Put some lanes beyond the edges that were found: their cells, and the constants that stand for these."""
     width = rows.width
@@ -123,7 +121,7 @@ def put_leaves(ws, rows, edges, lanes):
                 ws[(rows.constants + edges.slot[e]) * width + lane] = leaf
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def slides_on(scratch, limits, lane, time):
     """Count a crossing; return whether there were too many in next to no time."""
     near = time - scratch.crossing[lane] < NO_TIME * limits.span

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import carray, float64, int64, njit
 
 from atmpsim.kernels.arguments import Actions, Code, Course, Edges, Limits, Output, Rows, Scratch
-from atmpsim.kernels.call import FLUSH_TINY, bits_to_float, float_mode, set_float_mode, to_pointer
+from atmpsim.kernels.call import FLUSH_TINY, bits_to_float, float_mode, inner_with_arrays, set_float_mode, to_pointer
 from atmpsim.kernels.rosenbrock import advance
 
 _ROWS = len(Code._fields)
@@ -55,7 +55,7 @@ def enter(address):
     set_float_mode(mode)
 
 
-@njit(error_model="numpy", inline="always")
+@inner_with_arrays
 def _rows(n):
     return Rows(
         n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16], n[17], n[18], n[19], n[20], n[21],
@@ -63,16 +63,16 @@ def _rows(n):
     )  # fmt: skip
 
 
-@njit(error_model="numpy", inline="always")
+@inner_with_arrays
 def _whole(n, o):
     return carray(to_pointer(n[o], int64), (n[o + 1],), int64)
 
 
-@njit(error_model="numpy", inline="always")
+@inner_with_arrays
 def _real(n, o):
     return carray(to_pointer(n[o], float64), (n[o + 1],), float64)
 
 
-@njit(error_model="numpy", inline="always")
+@inner_with_arrays
 def _table(n, o):
     return carray(to_pointer(n[o], float64), (n[o + 1], n[o + 2]), float64)

@@ -8,7 +8,6 @@ lane's numbers never depend on what the other lanes hold.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from atmpsim.kernels.arguments import (
     ADD_TO_STATE,
@@ -23,11 +22,11 @@ from atmpsim.kernels.arguments import (
     STEP_LIMIT,
     STEP_UNDERFLOW,
 )
-from atmpsim.kernels.call import call_address
+from atmpsim.kernels.call import call_address, inner
 from atmpsim.kernels.crossings import all_alone, find_crossings, put_leaves, slides_on
 
 
-@njit(nogil=True, error_model="numpy")
+@inner
 def advance(code, rows, actions, limits, edges, scratch, course, output, begin, end):
     """Advance trajectories `begin` to `end`.
 
@@ -194,7 +193,7 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
             call_address(code.first_slope, base)  # what depends on constants alone depends on leaves
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _load(ws, rows, lane, initial, constants, cells, k):
     width = rows.width
     for e in range(cells.shape[1]):
@@ -206,7 +205,7 @@ def _load(ws, rows, lane, initial, constants, cells, k):
         ws[(rows.constants + j) * width + lane] = constants[k, j]
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _keep(ws, rows, lane, final, cells, k):
     """Write a trajectory's last state and cells."""
     for i in range(final.shape[1]):
@@ -215,7 +214,7 @@ def _keep(ws, rows, lane, final, cells, k):
         cells[k, e] = ws[(rows.cells + e) * rows.width + lane]
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _idle(ws, rows, lane):
     """Let a lane without a trajectory idle: it asks for nothing."""
     ws[rows.stop * rows.width + lane] = np.inf
@@ -224,7 +223,7 @@ def _idle(ws, rows, lane):
     ws[rows.attempts * rows.width + lane] = 0.0
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _act(ws, rows, actions, lane, k, done, time, initial, constants):
     """Carry out the actions of trajectory k up to a time; return the number of those done."""
     width, last = rows.width, actions.first[actions.plan[k] + 1]
@@ -243,7 +242,7 @@ def _act(ws, rows, actions, lane, k, done, time, initial, constants):
     return done
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _sample_here(ws, row, width, lane, samples, k, times, kept, done, time):
     """Write rows from `row` on into the samples up to this time; return the number of those done."""
     while done < times.size and times[done] <= time:
@@ -252,13 +251,13 @@ def _sample_here(ws, row, width, lane, samples, k, times, kept, done, time):
     return done
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _write(ws, row, width, lane, samples, k, o, kept):
     for j in range(kept.size):
         samples[k, o, j] = ws[(row + kept[j]) * width + lane]
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inner
 def _first_step(ws, rows, lane, size, limits):
     """Return a first step from the sizes of state and slope (Hairer, Norsett, Wanner 1993, section II.4)."""
     width = rows.width
