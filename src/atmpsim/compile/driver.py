@@ -48,12 +48,27 @@ def _fingerprint() -> str:
     return cache.key(cpu, version("llvmlite"), version("numba"), Path(__file__).read_text(encoding="utf-8"), *sources)
 
 
-def _text_unoptimised() -> str:
-    """Return what `_text` does, from a process in which Numba optimises nothing: it would all be done twice."""
+def begin_making() -> None:
+    """Where the driver is not kept yet, begin to make it in a process beside this one, for who needs it later."""
+    if cache.load(_KIND, cache.key(_fingerprint(), _NAME)) is None:
+        _process()
+
+
+@functools.cache
+def _process() -> subprocess.Popen[str]:
+    """Return a process that writes what `_text` does, with Numba optimising nothing: it would all be done twice."""
     write = "import sys; from atmpsim.compile.driver import _text; sys.stdout.write(_text())"
-    unoptimised = {**os.environ, "NUMBA_OPT": "0"}
-    done = subprocess.run([sys.executable, "-P", "-c", write], env=unoptimised, capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else _text()
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", write], env={**os.environ, "NUMBA_OPT": "0"}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _text_unoptimised() -> str:
+    process = _process()
+    text, _ = process.communicate()
+    _process.cache_clear()
+    return text if process.returncode == 0 else _text()
 
 
 def _text() -> str:
