@@ -36,6 +36,11 @@ class Ensemble:
         """Return the schedule of a trajectory."""
         return self.schedules[k if len(self.schedules) > 1 else 0]
 
+    def leaves(self, equations: Equations, k: int) -> dict[str, float]:
+        """Return a trajectory's value of every state and constant at the start."""
+        states = dict(zip(equations.states, self.initial[k].tolist(), strict=True))
+        return states | dict(zip(equations.constants, self.constants[k].tolist(), strict=True))
+
     def take(self, which: Sequence[int] | IntArray) -> Ensemble:
         """Return some of the trajectories."""
         schedules = self.schedules if len(self.schedules) == 1 else tuple(self.schedules[k] for k in which)

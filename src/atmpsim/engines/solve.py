@@ -66,11 +66,8 @@ def solve(
     def scalar(k: int) -> Trajectory:
         from atmpsim.engines.lsoda import integrate  # SciPy's integrators take half a second to import
 
-        equations = program.equations
-        leaves = dict(zip(equations.states, ensemble.initial[k].tolist(), strict=True))
-        leaves |= dict(zip(equations.constants, ensemble.constants[k].tolist(), strict=True))
         return integrate(
-            program.scalar, leaves=leaves, schedule=ensemble.schedule(k), times=times,
+            program.scalar, leaves=ensemble.leaves(program.equations, k), schedule=ensemble.schedule(k), times=times,
             tolerances=tolerances, sample=sample,
         )  # fmt: skip
 

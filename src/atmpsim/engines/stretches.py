@@ -68,9 +68,7 @@ class _Group:
         self.status = np.full(count, OK, dtype=np.int64)
         self.trips: list[Itinerary] = []
         for k in range(count):
-            leaves = dict(zip(self.equations.states, ensemble.initial[k].tolist(), strict=True))
-            leaves |= dict(zip(self.equations.constants, ensemble.constants[k].tolist(), strict=True))
-            course = Course(scalar, leaves, ensemble.schedule(k), tolerances)
+            course = Course(scalar, ensemble.leaves(self.equations, k), ensemble.schedule(k), tolerances)
             self.trips.append(Itinerary(course, Recorder(times, course, sample, self.samples[k])))
         here = np.full(count, ensemble.schedules[0].end)  # who is at its end goes nowhere
         self.way = arguments.Course(
