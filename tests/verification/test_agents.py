@@ -116,12 +116,12 @@ def test_uptake_balances_supply_at_the_steady_state():
     places = [[x, y, 0.0] for x in range(-100, 101, 16) for y in range(-100, 101, 16)]
     model = model_of([kind], places, substrates=(oxygen,))
     found = run(model, 0, 120, 180)
-    change, decayed, cells, border = found.balance[0]
+    change, decayed, cells, border = found.balance[-1, 0, :4]
     assert abs(change + decayed - cells - border) < 1e-10 * border
     p = found.snapshots[2].density[0]
     uptake = -10.0 * sum(p.ravel()[v] for v in found.snapshots[2].voxel) * 2494.0
     later = run(model, 0, 180, 240)
-    rate = (later.balance[0] - found.balance[0]) / 60.0
+    rate = (later.balance[-1, 0] - found.balance[-1, 0]) / 60.0
     assert rate[2] == pytest.approx(uptake, rel=1e-5)
     assert rate[2] + rate[3] == pytest.approx(rate[1], rel=1e-3)
 

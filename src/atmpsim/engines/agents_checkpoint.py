@@ -15,7 +15,7 @@ from atmpsim.engines.agents_world import World
 from atmpsim.errors import ModelError
 from atmpsim.kernels.agents import advance as a
 
-FORMAT = 2
+FORMAT = 3
 _CELLS = ("real", "whole", "identity", "vary")
 
 
@@ -37,7 +37,7 @@ def write_checkpoint(path: Path, world: World, record: Record) -> None:
     state = {name: getattr(w.cells, name)[:, :n] for name in _CELLS}
     state |= {"links": w.cells.links[:n], "memory": w.memory, "density": w.fields.density, "slopes": w.fields.slopes}
     state |= {"ledger": w.fields.ledger, "counts": record.counts, "volumes": record.volumes, "totals": record.totals}
-    state |= {"sampled_events": record.events, **world.tally.state()}
+    state |= {"sampled_events": record.events, "balance": record.balance, **world.tally.state()}
     for k, shot in enumerate(record.snapshots):
         state |= {f"snapshot_{k}_{f.name}": np.asarray(getattr(shot, f.name)) for f in fields_of(shot)}
     state |= {"clock": np.array([n, world.next_id, record.done]), "skin": np.array(world.skin)}
@@ -77,7 +77,8 @@ def read_checkpoint(path: Path, world: World, record: Record) -> None:
     fields = world.w.fields
     for target, name in ((fields.density, "density"), (fields.slopes, "slopes"), (fields.ledger, "ledger"),
                          (world.w.memory, "memory"), (record.counts, "counts"), (record.volumes, "volumes"),
-                         (record.totals, "totals"), (record.events, "sampled_events")):  # fmt: skip
+                         (record.totals, "totals"), (record.events, "sampled_events"),
+                         (record.balance, "balance")):  # fmt: skip
         target[...] = state[name]
     world.tally.restore(state)
     for k in range(np.count_nonzero(record.wanted[: record.done])):

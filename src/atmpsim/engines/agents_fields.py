@@ -12,6 +12,7 @@ from atmpsim.kernels.agents.coarse import make_coarse
 from atmpsim.kernels.agents.implicit_fields import SUMS, Solver
 from atmpsim.kernels.agents.lines import LANES, ROW_GROUPS
 from atmpsim.kernels.agents.split_fields import Sweeps, eliminate
+from atmpsim.kernels.agents.therapy import LEDGER
 
 IMPLICIT, SPLIT = "implicit", "physicell"
 SCHEMES = (IMPLICIT, SPLIT)
@@ -76,6 +77,7 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     wanted[[s.index for s in signals if s.kind == r.S_GRADIENT]] = 1
     density, fixed = _padded(density, 0.0), _padded(fixed, np.nan)
     split = scheme == SPLIT
+    booked = density[0].size if split else 1
     # with cells acting one by one there is no map to hold the held voxels: a map of held voxels alone does
     factor, shift = in_lines(fixed.shape), in_lines(fixed.shape)
     if split:
@@ -83,7 +85,8 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     return Fields(
         density=density, fixed=fixed, factor=factor, shift=shift, mapped=np.ones(len(fixed), np.uint8),
         slopes=np.zeros((len(fixed), density[:1].size)), wanted=wanted, every=every,
-        ledger=np.zeros((len(fixed), 4)), split=split,
+        ledger=np.zeros((len(fixed), LEDGER)), left=np.zeros((len(fixed), booked)), given=np.zeros((len(fixed), booked)),
+        split=split,
         substeps=round(model.steps.mechanics / model.steps.diffusion) if split else 0,
         voxel_volume=model.domain.voxel_volume,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.agents.spec import AgentModel
+from atmpsim.engines.agents_ledger import LEDGER, balance, totals
 from atmpsim.engines.agents_tally import Lineage
 from atmpsim.engines.agents_world import World
 from atmpsim.kernels.agents import rows as r
@@ -62,9 +63,9 @@ class AgentRun:
     """The result of a run.
 
     `counts` is (time, type, STATES), `volumes` (time, type, live or dead) in um^3, `totals` (time, substrate) the
-    amounts in the domain, `events` (time, infections, lyses or entries so far, type); NaN after a stop. `balance` is
-    (substrate, 4): change since the start, decay, from cells, from the border, all as amounts, with implicit fields;
-    NaN with split ones. `stop` says why the run ended early.
+    amounts in the domain, `events` (time, infections, lyses or entries so far, type), `balance` (time, substrate,
+    LEDGER) the books since the start as amounts: change, decay, from cells, from the border, from bursts, from doses;
+    NaN after a stop. `stop` says why the run ended early.
     """
 
     model: AgentModel
@@ -98,6 +99,7 @@ class Record:
         self.counts = np.full((times.size, types, len(STATES)), np.nan)
         self.volumes = np.full((times.size, types, 2), np.nan)
         self.totals = np.full((times.size, substrates), np.nan)
+        self.balance = np.full((times.size, substrates, LEDGER), np.nan)
         self.done = 0
         self.events = np.full((times.size, 3, types), np.nan)
         self.wanted = snapshots
@@ -113,9 +115,9 @@ class Record:
         volume = cells.real[r.TOTAL, :count][here]
         self.counts[k] = np.bincount(kind * 3 + state, minlength=types * 3).reshape(types, 3)
         self.volumes[k] = np.bincount(kind * 2 + (state > 0), volume, minlength=types * 2).reshape(types, 2)
-        nx = world.w.box.nx
-        density = world.w.fields.density[..., :nx]
-        self.totals[k] = density.sum(axis=(1, 2, 3)) * world.w.fields.voxel_volume
+        fields = world.w.fields
+        self.totals[k] = totals(fields, world.w.box.nx)
+        self.balance[k] = balance(fields, self.totals[k], world.first_totals)
         self.events[k] = world.tally.events
         if self.wanted[k]:
             self.snapshots.append(snapshot(world))
@@ -123,11 +125,9 @@ class Record:
 
     def finish(self, world: World) -> AgentRun:
         """Return the result."""
-        fields = world.w.fields
-        balance = np.full_like(fields.ledger, np.nan) if fields.split else fields.ledger * fields.voxel_volume
         return AgentRun(
             model=self.model, times=self.times, counts=self.counts, volumes=self.volumes, totals=self.totals,
-            events=self.events, balance=balance, stop=world.stop, steps=world.step, snapshots=tuple(self.snapshots),
+            events=self.events, balance=self.balance, stop=world.stop, steps=world.step, snapshots=tuple(self.snapshots),
             lineage=world.tally.lineage(world.w.cells, world.count), base=world.types.base, slots=world.types.slot,
         )  # fmt: skip
 

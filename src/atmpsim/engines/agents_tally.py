@@ -39,7 +39,9 @@ class Tally:
     def __init__(self, model: AgentModel, *, lineage: bool) -> None:
         self.events = np.zeros((3, len(model.cell_types)))
         self._infectable = {i.cell_type for i in model.extension.infections}
-        self._becomes = {(i.cell_type, i.becomes) for i in model.extension.infections}
+        self._becomes = np.zeros((self.events.shape[1],) * 2, dtype=np.bool_)
+        for infection in model.extension.infections:
+            self._becomes[infection.cell_type, infection.becomes] = True
         self._timed = {c.cell_type for c in model.extension.clocks}
         self._whole: list[Integers] | None = [] if lineage else None
         self._real: list[Floats] = []
@@ -57,7 +59,7 @@ class Tally:
         for k in self._infectable:
             turned = (before[0] == k) & (kind != k)
             if k in self._timed:
-                turned &= np.isin(kind, [b for a, b in self._becomes if a == k])
+                turned &= self._becomes[k, kind]
             self.events[INFECTIONS, k] += np.count_nonzero(turned)
         lysed = (fate == r.REMOVED) & (before[1] != r.REMOVED)
         self.events[LYSES] += np.bincount(kind[lysed], minlength=self.events.shape[1])

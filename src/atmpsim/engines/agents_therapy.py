@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from atmpsim.agents.extension import Arrival, Injection, Recruitment
 from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents_cells import generator
+from atmpsim.engines.agents_ledger import add_dose
 from atmpsim.kernels.agents import rows as r
 from atmpsim.kernels.agents.advance import Fields
 from atmpsim.kernels.agents.therapy import EXPONENTIAL, FIXED, GEOMETRIC, INTERNALISED, LINEAR, POISSON, Therapy
@@ -159,8 +160,7 @@ def inject(model: AgentModel, fields: Fields, *, step: int) -> None:
     for one in model.extension.injections:
         given = sum(_share(time, one.duration, last, now) for time in one.times)
         if given > 0.0:
-            z, y, x = _voxels(model, one)
-            fields.density[one.substrate, z, y, x] += given * one.amount / (x.size * fields.voxel_volume)
+            add_dose(fields, one.substrate, _voxels(model, one), given * one.amount)
 
 
 def _share(begin: float, duration: float, last: float, now: float) -> float:

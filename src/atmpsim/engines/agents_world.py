@@ -12,6 +12,7 @@ from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents_cells import fill_type, make_cells, room_for, with_room
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import IMPLICIT, SPLIT, in_lines, make_fields, make_solver, make_sweeps
+from atmpsim.engines.agents_ledger import fold, totals
 from atmpsim.engines.agents_tables import make_box, make_layout, make_quirks, make_types
 from atmpsim.engines.agents_tally import Tally
 from atmpsim.engines.agents_therapy import inject, make_therapy, make_timetable, newcomers
@@ -100,6 +101,8 @@ class World:
             longest=np.zeros(threads, np.int64), spent=np.zeros(len(STAGES), np.int64),
             barrier=np.zeros(BARRIER_WORDS, np.int64),
         )  # fmt: skip
+        self.first_totals = totals(fields, self.w.box.nx)
+        self._density = fields.density.reshape(fields.slopes.shape)  # (substrate, voxel)
 
     def _may(self, *kinds: int | np.integer) -> bool:
         """Return whether a behaviour of these kinds is, or may become, more than 0 in some cell."""
@@ -133,7 +136,7 @@ class World:
             mine=np.zeros(room + 1, np.int64), theirs=np.zeros(room + 1, np.int64), others=np.zeros(pairs, np.uint32),
             first=np.zeros(pairs, np.uint32), second=np.zeros(pairs, np.uint32), records=records,
             forces=in_lines((pairs, FORCE)), chance=np.zeros(room), order=np.zeros(room, np.uint32),
-            bin=np.zeros(room, np.int32), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
+            bin=np.zeros(room, np.int32), sorted=np.zeros((4, room)), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
         )  # fmt: skip
 
     @staticmethod
@@ -184,13 +187,15 @@ class World:
             crew.run(a.advance, self.w, self.count, self.skin, self.seed, last)
             if self.w.memory[a.STATUS] == a.NEEDS_ROOM:
                 self._widen_lists()
+        if self.scheme == SPLIT:
+            fold(self.model, self.w.fields, self._dt_field)
         self._suit_skin((self.w.memory[a.LISTS] - lists) / (last - first))
 
     def _widen_lists(self) -> None:
         """Make room for as many neighbours and pairs as were just found."""
         longest, pairs = int(self.w.memory[a.LONGEST]), int(self.w.memory[a.PAIRS])
         near = self.w.near
-        width = near.who.shape[1] if longest <= near.who.shape[1] else int(1.25 * longest) + 4
+        width = near.who.shape[1] if longest < near.who.shape[1] else int(1.25 * longest) + 4
         pairs = near.first.size if pairs <= near.first.size else int(1.1 * pairs)
         self.w = self.w._replace(near=self._neighbours(self.w.cells.real.shape[1], width, pairs))
 
@@ -249,11 +254,11 @@ class World:
     def _therapy(self) -> None:
         """Let viruses act in cells, and cells come in."""
         w, layout = self.w, self.layout
-        density = self._density
+        density, fixed = self._density, w.fields.fixed.reshape(self._density.shape)
         before = w.cells.whole[[r.TYPE, r.FATE], : self.count]
         therapy_step(
-            w.cells, self.count, w.types, layout, w.quirks, self.therapy, density, w.fields.voxel_volume,
-            w.box.dt_phenotype, self.seed, self.step,
+            w.cells, self.count, w.types, layout, w.quirks, self.therapy, density, fixed, w.fields.ledger,
+            w.fields.voxel_volume, w.box.dt_phenotype, self.seed, self.step,
         )  # fmt: skip
         self.tally.therapy(before, w.cells, self.count)
         inject(self.model, w.fields, step=self.step)
@@ -276,19 +281,14 @@ class World:
     def _settle(self, crew: Crew) -> None:
         """Bring the voxels' cells and sources up to date, and let the lists of neighbours be made anew."""
         w = self.w
-        self._skip_idle_fields()
+        if self.scheme == SPLIT:
+            self._skip_idle_fields()
         w.stale[:] = 1
         w.memory[a.REORDERED] = 1
         crew.run(
             a.settle_sources, w.cells, self.count, self.layout, w.box, w.tenants, w.fields, w.memory, self._dt_field,
             barrier=w.barrier,
         )  # fmt: skip
-
-    @property
-    def _density(self) -> NDArray[np.float64]:
-        """Return the densities as (substrate, voxel)."""
-        density = self.w.fields.density
-        return density.reshape(density.shape[0], int(np.prod(density.shape[1:])))
 
     @property
     def _dt_field(self) -> float:

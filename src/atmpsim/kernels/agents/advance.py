@@ -29,6 +29,7 @@ from atmpsim.kernels.agents.lists import (
     list_pairs,
     number_pairs,
 )
+from atmpsim.kernels.agents.motility import EDGES
 from atmpsim.kernels.agents.response import measure_slopes
 from atmpsim.kernels.agents.rows import Box, Cells, Layout, Quirks, Types
 from atmpsim.kernels.agents.sources import (
@@ -66,7 +67,9 @@ class Fields(NamedTuple):
     slopes: NDArray[np.float64]
     wanted: NDArray[np.uint8]
     every: NDArray[np.int64]  # mechanics steps in one implicit step, per substrate
-    ledger: NDArray[np.float64]  # (substrate, 4), in density times voxels
+    ledger: NDArray[np.float64]  # (substrate, LEDGER), in density times voxels
+    left: NDArray[np.float64]  # (substrate, voxel), sums over split steps that are not in the ledger yet
+    given: NDArray[np.float64]
     split: bool
     substeps: int  # split steps in one mechanics step
     voxel_volume: float
@@ -127,7 +130,7 @@ def _make_lists(cells, count, near, skin, memory, stale, longest, thread, thread
     if thread == 0:
         memory[LONGEST], memory[PAIRS] = _most(longest), number_pairs(near, count)
     meet(barrier, threads)
-    if memory[LONGEST] > near.who.shape[1] or memory[PAIRS] > near.first.size:
+    if memory[LONGEST] >= near.who.shape[1] or memory[PAIRS] > near.first.size:
         return False
     list_pairs(near, count, thread, threads)
     meet(barrier, threads)
@@ -169,13 +172,14 @@ def split_steps(cells, layout, tenants, fields, sweeps, steps, dt, thread, threa
     """Advance all fields by some split steps of `dt`, one substrate after the other: each is small enough to cache."""
     for s in range(layout.substrates):
         density = fields.density[s]
-        flat = density.reshape(density.size)
+        flat, held = density.reshape(density.size), fields.fixed[s].reshape(density.size)
         for _ in range(steps):
             split_step(
-                density, sweeps, s, fields.factor[s], fields.shift[s], fields.mapped[s], thread, threads, barrier
+                density, sweeps, s, fields.factor[s], fields.shift[s], fields.mapped[s], fields.left[s],
+                fields.given[s], thread, threads, barrier,
             )  # fmt: skip
             if layout.inside >= 0:
-                exchange(cells, layout, tenants, dt, fields.voxel_volume, flat, s, thread, threads)
+                exchange(cells, layout, tenants, dt, fields.voxel_volume, flat, held, fields.given[s], s, thread, threads)
                 meet(barrier, threads)
 
 
@@ -231,7 +235,7 @@ def advance(w, count, skin, seed, last, thread, threads):
         if (step + 1) % plan.phenotype_every == 0:  # what only rules ask for
             if plan.contacts:
                 count_contacts(cells, count, layout, near, quirks, thread, threads)
-            measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, True, thread, threads)
+            measure_slopes(fields.density, box.nx, box, fields.wanted, fields.slopes, EDGES, thread, threads)
         tick = book(spent, clock.SIGNALS, tick, thread)
         if plan.acts:
             decide(cells, count, types, near, box, quirks, seed, step, thread, threads)

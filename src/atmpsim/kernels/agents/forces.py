@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from numba import int64
+
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
@@ -84,13 +86,13 @@ def _push_each(cells, types, near, i):
     real, kind = cells.real, cells.whole[TYPE]
     vx = vy = vz = pressure = 0.0
     for k in range(near.number[i]):
-        j = int(near.who[i, k])
+        j = int64(near.who[i, k])
         dx, dy, dz = real[X, i] - real[X, j], real[Y, i] - real[Y, j], real[Z, i] - real[Z, j]
         d = max(math.sqrt(dx * dx + dy * dy + dz * dz), 1e-5)
         push = max(0.0, 1.0 - d / (real[RADIUS, i] + real[RADIUS, j])) ** 2
         stick = max(0.0, 1.0 - d / (real[REACH, i] + real[REACH, j])) ** 2
-        affinity = value(cells, types, ADHESIVE_AFFINITY, int(kind[j]), i) * value(
-            cells, types, ADHESIVE_AFFINITY, int(kind[i]), j
+        affinity = value(cells, types, ADHESIVE_AFFINITY, int64(kind[j]), i) * value(
+            cells, types, ADHESIVE_AFFINITY, int64(kind[i]), j
         )
         pressure += push
         w = push * real[ROOT_REPULSION, i] * real[ROOT_REPULSION, j]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+from numba import int64
+
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
@@ -78,7 +80,7 @@ def count_contacts(cells, count, layout, near, quirks, thread, threads):
         if whole[STATE, i] == GONE or whole[OUTSIDE, i] or (quirks.no_contact_if_fixed and not whole[MOVABLE, i]):
             continue
         for k in range(near.number[i]):
-            j = int(near.who[i, k])
+            j = int64(near.who[i, k])
             if whole[STATE, j] == GONE or not touching(real, i, j):
                 continue
             real[layout.contact + whole[TYPE, j], i] += 1.0
@@ -103,15 +105,15 @@ def _meet_dead(cells, types, i, j, dt, seed, step):
 @inner
 def _meet_live(cells, types, i, j, dt, seed, step):
     whole, me, other = cells.whole, cells.identity[ID, i], cells.identity[ID, j]
-    eat = dt * value(cells, types, PHAGOCYTOSE_LIVE, int(whole[TYPE, j]), i)
-    attack = dt * value(cells, types, ATTACK, int(whole[TYPE, j]), i)
-    fuse = dt * value(cells, types, FUSE, int(whole[TYPE, j]), i)
+    eat = dt * value(cells, types, PHAGOCYTOSE_LIVE, int64(whole[TYPE, j]), i)
+    attack = dt * value(cells, types, ATTACK, int64(whole[TYPE, j]), i)
+    fuse = dt * value(cells, types, FUSE, int64(whole[TYPE, j]), i)
     if eat <= 0.0 and attack <= 0.0 and fuse <= 0.0:
         return
     u, v = uniforms(seed, me, other, step, D_EAT)
     if u < eat and whole[PREY, i] < 0:
         whole[PREY, i] = j
-    attack *= value(cells, types, IMMUNOGENICITY, int(whole[TYPE, i]), j)
+    attack *= value(cells, types, IMMUNOGENICITY, int64(whole[TYPE, i]), j)
     if v < attack and whole[TARGET, i] < 0 and whole[AIM, i] < 0:
         whole[AIM, i] = j
     if fuse > 0.0 and whole[MATE, i] < 0 and uniforms(seed, me, other, step, D_FUSE)[0] < fuse:
@@ -130,7 +132,7 @@ def decide(cells, count, types, near, box, quirks, seed, step, thread, threads):
         if whole[STATE, i] != LIVE or whole[OUTSIDE, i] or (quirks.no_contact_if_fixed and not whole[MOVABLE, i]):
             continue
         for k in range(near.number[i]):
-            j = int(near.who[i, k])
+            j = int64(near.who[i, k])
             state = whole[STATE, j]
             if state == GONE or not touching(real, i, j):
                 continue
@@ -207,7 +209,7 @@ def _fuse(cells, types, layout, i, j):
 def _strike(cells, types, box, seed, step, i):
     """Let cell i hurt its target for one step; the attack ends by chance, or with the target's life."""
     real, whole, dt = cells.real, cells.whole, box.dt_mechanics
-    j = int(whole[TARGET, i])
+    j = int64(whole[TARGET, i])
     over = whole[STATE, j] != LIVE
     if not over:
         harm = dt * value(cells, types, ATTACK_DAMAGE, NO_INDEX, i)
@@ -229,16 +231,16 @@ def carry_out(cells, count, types, layout, box, springs, seed, step):
     for i in range(count):
         if not whole[ACTS, i] or whole[STATE, i] != LIVE or whole[OUTSIDE, i]:
             continue
-        j = int(whole[PREY, i])
+        j = int64(whole[PREY, i])
         if j >= 0 and whole[STATE, j] != GONE:
             _ingest(cells, types, layout, i, j)
             gone += 1
-        j = int(whole[AIM, i])
+        j = int64(whole[AIM, i])
         if j >= 0 and whole[STATE, j] == LIVE:
             whole[TARGET, i] = j
             if springs:
                 link(cells, i, j)
-        j = int(whole[MATE, i])
+        j = int64(whole[MATE, i])
         if j >= 0 and whole[STATE, j] == LIVE:
             _fuse(cells, types, layout, i, j)
             gone += 1

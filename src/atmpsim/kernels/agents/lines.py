@@ -86,14 +86,17 @@ def sweep_eight_rows(typing_context: Any, base: Any, stride: Any, row: Any, last
 
 def _sweep_columns(tile: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        base, stride, column, lines, pivot, ratio, upper, factor, shift, mapped = arguments
+        base, stride, column, lines, pivot, ratio, upper, factor, shift, mapped, left, given = arguments
         w = Writer(builder)
         zero = ir.Constant(VECTOR, [0.0] * LANES)
-        carry = [cgutils.alloca_once_value(builder, zero) for _ in range(tile)]
+        carry, kept, changed = ([cgutils.alloca_once_value(builder, zero) for _ in range(tile)] for _ in range(3))
 
         def reset() -> None:
-            for place in carry:
+            for place in (*carry, *kept, *changed):
                 builder.store(zero, place)
+
+        def add(place: Any, value: Any) -> None:
+            builder.store(builder.fadd(builder.load(place), value), place)
 
         def at(line: Any, k: int) -> Any:
             return builder.add(builder.add(builder.mul(line, stride), column), whole(k * LANES))
@@ -107,8 +110,17 @@ def _sweep_columns(tile: int) -> Any:
                     value = w.less_times(w.load(base, at(line, k)), q, builder.load(carry[k]))
                     builder.store(value, carry[k])
                     if with_map:
-                        value = w.times_plus(w.load(factor, at(line, k)), value, w.load(shift, at(line, k)))
+                        part, solved = w.load(factor, at(line, k)), value
+                        value = w.times_plus(part, solved, w.load(shift, at(line, k)))
+                        free = builder.fcmp_ordered("!=", part, zero)
+                        add(kept[k], builder.select(free, solved, zero))
+                        add(changed[k], builder.select(free, builder.fsub(value, solved), zero))
                     w.store(value, base, at(line, k))
+            if with_map:
+                for k in range(tile):
+                    first = builder.add(column, whole(k * LANES))
+                    for sums, place in ((kept[k], left), (changed[k], given)):
+                        w.store(builder.fadd(w.load(place, first), builder.load(sums)), place, first)
 
         reset()
         with cgutils.for_range(builder, lines) as loop:
@@ -125,22 +137,23 @@ def _sweep_columns(tile: int) -> Any:
                 back(False)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 10), generate
+    return types.void(*[types.int64] * 12), generate
 
 
 @intrinsic
 def sweep_tile(typing_context: Any, base: Any, stride: Any, column: Any, lines: Any, pivot: Any, ratio: Any,
-               upper: Any, factor: Any, shift: Any, mapped: Any) -> Any:  # fmt: skip
+               upper: Any, factor: Any, shift: Any, mapped: Any, left: Any, given: Any) -> Any:  # fmt: skip
     """Solve TILE vectors of columns across the lines of an array; see `sweep_vector`."""
     return _sweep_columns(TILE)
 
 
 @intrinsic
 def sweep_vector(typing_context: Any, base: Any, stride: Any, column: Any, lines: Any, pivot: Any, ratio: Any,
-                 upper: Any, factor: Any, shift: Any, mapped: Any) -> Any:  # fmt: skip
+                 upper: Any, factor: Any, shift: Any, mapped: Any, left: Any, given: Any) -> Any:  # fmt: skip
     """Solve LANES columns, from `column` on, across the lines of an array; then value <- factor value + shift.
 
-    All are integers, `base`, `pivot`, `ratio`, `upper`, `factor` and `shift` addresses. Without `mapped` there is no
-    factor and no shift.
+    All are integers, `base`, `pivot`, `ratio`, `upper`, `factor`, `shift`, `left` and `given` addresses. Without
+    `mapped` there is no factor and no shift. With it, what was solved is added to `left` and what the map changed to
+    `given`, column by column, except where the factor is 0.
     """
     return _sweep_columns(1)

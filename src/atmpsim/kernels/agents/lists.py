@@ -22,7 +22,7 @@ GRAIN = 64  # cells that threads take together
 class Neighbours(NamedTuple):
     """`who[i, :number[i]]` are the neighbours of cell i; bins hold `order[start[b]:start[b + 1]]`.
 
-    `grid` is (low x, y, z, bin size); `shape` (bins along x, y, z). `number` may exceed the width of `who`: then the
+    `grid` is (low x, y, z, bin size); `shape` (bins along x, y, z). Where `number` reaches the width of `who` the
     list is too short and has to be made again with more room.
 
     Each pair is also listed once: cell i is `first` in the pairs `mine[i]` to `mine[i + 1]`, and `second` in the pairs
@@ -43,6 +43,7 @@ class Neighbours(NamedTuple):
     chance: NDArray[np.float64]
     order: NDArray[np.uint32]
     bin: NDArray[np.int32]
+    sorted: NDArray[np.float64]  # (4, cells): x, y, z and reach in the order of the bins
     start: NDArray[np.int64]
     grid: NDArray[np.float64]
     shape: NDArray[np.int64]
@@ -104,7 +105,10 @@ def fill_bins(cells, count, near):
         b = near.bin[i]
         if b >= 0:
             start[b] -= 1
-            near.order[start[b]] = i
+            k = start[b]
+            near.order[k] = i
+            near.sorted[0, k], near.sorted[1, k] = real[X, i], real[Y, i]
+            near.sorted[2, k], near.sorted[3, k] = real[Z, i], real[REACH, i]
 
 
 @inner
@@ -114,34 +118,33 @@ def find_neighbours(cells, count, skin, near, thread, threads):
     Remembers where cells were and how far they reached.
     """
     real, order, start, who = cells.real, near.order, near.start, near.who
-    x, y, z, reach = real[X], real[Y], real[Z], real[REACH]
+    x, y, z, reach = near.sorted[0], near.sorted[1], near.sorted[2], near.sorted[3]
     bx, by, bz = near.shape[0], near.shape[1], near.shape[2]
-    room = uint64(who.shape[1])
+    last_place = uint64(who.shape[1] - 1)
     longest = uint64(0)
     mine, theirs = near.mine, near.theirs
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(uint64(begin), uint64(end)):
-        real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = x[i], y[i], z[i], reach[i]
+        xi, yi, zi, ri = real[X, i], real[Y, i], real[Z, i], real[REACH, i]
+        real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = xi, yi, zi, ri
         b = near.bin[i]
         found = later = uint64(0)
         if b >= 0:
             iz, rest = b // (bx * by), b % (bx * by)
             iy, ix = rest // bx, rest % bx
-            xi, yi, zi, ri = x[i], y[i], z[i], reach[i]
             for jz in range(max(iz - 1, 0), min(iz + 2, bz)):
                 for jy in range(max(iy - 1, 0), min(iy + 2, by)):
                     row = (jz * by + jy) * bx
                     first, last = start[row + max(ix - 1, 0)], start[row + min(ix + 1, bx - 1) + 1]
                     for k in range(uint64(first), uint64(last)):
                         j = uint64(order[k])
-                        dx, dy, dz = xi - x[j], yi - y[j], zi - z[j]
-                        far = ri + reach[j] + skin  # the same whoever of the two asks
-                        if dx * dx + dy * dy + dz * dz < far * far and j != i:
-                            if found < room:
-                                who[i, found] = uint32(j)
-                            found += uint64(1)
-                            if j > i:
-                                later += uint64(1)
+                        dx, dy, dz = xi - x[k], yi - y[k], zi - z[k]
+                        far = ri + reach[k] + skin  # the same whoever of the two asks
+                        # written before it is known to count: no branch, which would often be guessed wrong
+                        who[i, min(found, last_place)] = uint32(j)
+                        close = uint64(dx * dx + dy * dy + dz * dz < far * far) & uint64(j != i)
+                        found += close
+                        later += close & uint64(j > i)
         mine[i + uint64(1)], theirs[i + uint64(1)] = later, found - later
         near.number[i] = uint32(found)
         longest = max(longest, found)

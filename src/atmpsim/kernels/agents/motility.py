@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from numba import uint64
+import numpy as np
+from numba import int64, uint64
 
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.rows import (
@@ -33,6 +34,9 @@ from atmpsim.kernels.agents.rows import (
 )  # fmt: skip
 from atmpsim.kernels.agents.values import value
 from atmpsim.kernels.philox import uniforms
+
+
+EDGES = np.bool_(True)  # gradients across the outermost voxels; not Python's, for which callees are compiled anew
 
 
 @inner
@@ -77,7 +81,7 @@ def direction(u, v, planar):
 def _lure(cells, types, box, density, i):
     """Return the direction that gradients draw cell i to; 0 without chemotaxis."""
     number = types.number[cells.whole[TYPE, i]]
-    voxel = cells.whole[VOXEL, i]
+    voxel = int64(cells.whole[VOXEL, i])
     if voxel < 0:
         return 0.0, 0.0, 0.0
     if number[T_ADVANCED] != 0.0:
@@ -85,13 +89,13 @@ def _lure(cells, types, box, density, i):
         for s in range(density.shape[0]):
             w = value(cells, types, CHEMOTACTIC_RESPONSE, s, i)
             if w != 0.0:
-                gx, gy, gz = gradient(density[s], box, voxel, True)
+                gx, gy, gz = gradient(density[s], box, voxel, EDGES)
                 if number[T_NORMALISE] != 0.0:
                     gx, gy, gz = _one(gx, gy, gz)
                 x, y, z = x + w * gx, y + w * gy, z + w * gz
         return _one(x, y, z)
     if number[T_CHEMOTAXIS] != 0.0:
-        gx, gy, gz = gradient(density[int(number[T_CHEMOTAXIS_SUBSTRATE])], box, voxel, True)
+        gx, gy, gz = gradient(density[int(number[T_CHEMOTAXIS_SUBSTRATE])], box, voxel, EDGES)
         gx, gy, gz = _one(gx, gy, gz)
         w = number[T_CHEMOTAXIS_DIRECTION]
         return w * gx, w * gy, w * gz

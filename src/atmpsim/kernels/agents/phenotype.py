@@ -7,6 +7,7 @@ volume models); Johnson et al. 2025 Cell, doi:10.1016/j.cell.2025.06.048 (transf
 from __future__ import annotations
 
 import numpy as np
+from numba import int64
 
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import entry, inner
@@ -195,9 +196,9 @@ def _rot(cells, types, dt, seed, step, i):
 def _cycle(cells, types, dt, seed, step, i):
     """Advance living cell i through its cycle by at most one phase."""
     real, whole = cells.real, cells.whole
-    kind, phase = int(whole[TYPE, i]), int(whole[PHASE, i])
+    kind, phase = int64(whole[TYPE, i]), int64(whole[PHASE, i])
     rate = value(cells, types, PHASE_EXIT, phase, i)
-    if not _ends(rate, types.fixed[kind, phase], real[ELAPSED, i], dt, seed, cells.identity[ID, i], step):
+    if not _ends(rate, types.fixed[kind, phase] != 0, real[ELAPSED, i], dt, seed, cells.identity[ID, i], step):
         return
     if types.divides[kind, phase]:
         whole[FATE, i] = DIVIDES
@@ -231,11 +232,9 @@ def live_on(cells, count, types, layout, quirks, rules, fields, box, time, seed,
             real[DAMAGE, i] = (real[DAMAGE, i] + dt * harm) / (1.0 + dt * repair)
         if whole[STATE, i] == LIVE:
             u, v = uniforms(seed, cells.identity[ID, i], NO_INDEX, step, D_DEATH)
-            if u < dt * value(cells, types, APOPTOSIS, NO_INDEX, i):
-                die(cells, types, layout, 0, i)
-            elif v < dt * value(cells, types, NECROSIS, NO_INDEX, i):
-                die(cells, types, layout, 1, i)
-            if whole[STATE, i] != LIVE:
+            apoptosis = u < dt * value(cells, types, APOPTOSIS, NO_INDEX, i)
+            if apoptosis or v < dt * value(cells, types, NECROSIS, NO_INDEX, i):
+                die(cells, types, layout, 0 if apoptosis else 1, i)
                 real[DEATH, i] = time
         real[ELAPSED, i] += dt
         if whole[STATE, i] == LIVE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import int64
 
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import entry, inner
@@ -79,6 +80,7 @@ from atmpsim.kernels.agents.springs import unlink_all
 from atmpsim.kernels.agents.values import set_value, value
 from atmpsim.kernels.philox import uniforms
 
+IN_SPACE = np.bool_(False)  # not Python's, for which `direction` would be compiled anew
 APART = 0.75  # radii that mother and daughter each move apart; the sum of both is PhysiCell's 1.5
 
 
@@ -117,7 +119,7 @@ def _part(cells, box, quirks, seed, step, mother, daughter):
     u, v = uniforms(seed, cells.identity[ID, mother], NO_INDEX, step, D_DIVISION)
     radius = real[RADIUS, mother]
     if quirks.lopsided_division:
-        dx, dy, dz = direction(u, v, False)
+        dx, dy, dz = direction(u, v, IN_SPACE)
         if box.planar:
             dz = 0.0
         ahead, back = radius, -0.5 * radius
@@ -133,7 +135,7 @@ def _part(cells, box, quirks, seed, step, mother, daughter):
 @inner
 def _choose_type(cells, types, layout, quirks, seed, step, i):
     """Draw the type of a daughter from an asymmetric division; what the chances leave over changes nothing."""
-    kinds, own = types.base.shape[0], int(cells.whole[TYPE, i])
+    kinds, own = types.base.shape[0], int64(cells.whole[TYPE, i])
     total = 0.0
     for kind in range(kinds):
         total += value(cells, types, ASYMMETRIC_DIVISION, kind, i)

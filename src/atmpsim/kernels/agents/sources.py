@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import share
@@ -93,8 +94,8 @@ def rehouse(cells, count, box, tenants, threads):
     for thread in range(threads):
         begin, _ = share(count, thread, threads, GRAIN)
         for k in range(begin, begin + tenants.movers[thread, 0]):
-            i = tenants.moved[k]
-            old, new = cells.whole[VOXEL, i], _voxel(cells.real, cells.whole, box, i)
+            i = int64(tenants.moved[k])
+            old, new = int64(cells.whole[VOXEL, i]), _voxel(cells.real, cells.whole, box, i)
             cells.whole[VOXEL, i] = new
             if old >= 0:
                 _leave(tenants, old, i)
@@ -168,19 +169,25 @@ def compose(cells, layout, tenants, fixed, dt, factor, shift, thread, threads):
 
 
 @inner
-def exchange(cells, layout, tenants, dt, voxel_volume, density, s, thread, threads):
-    """Let cells act on their voxels one by one, and book what each took in of substrate s. `density` is (voxel,)."""
+def exchange(cells, layout, tenants, dt, voxel_volume, density, fixed, given, s, thread, threads):
+    """Let cells act on their voxels one by one, and book what each took in of substrate s.
+
+    `density`, `fixed` and `given` are (voxel,); what cells changed outside held voxels is added to the last.
+    """
     losses, gains, gifts = cells.real[layout.loss + s], cells.real[layout.gain + s], cells.real[layout.gift + s]
     inside = cells.real[layout.inside + s]
     begin, end = share(tenants.head.size, thread, threads, 64)
     for v in range(begin, end):
         i = tenants.head[v]
+        before = density[v]
         while i >= 0:
             p = density[v]
             after = (p + dt * gains[i]) / (1.0 + dt * losses[i])
             inside[i] -= voxel_volume * (after - p + dt * gifts[i])
             density[v] = after + dt * gifts[i]
             i = tenants.after[i]
+        if tenants.head[v] >= 0 and np.isnan(fixed[v]):
+            given[v] += density[v] - before
 
 
 @inner

@@ -73,15 +73,16 @@ def _along_rows(p, row, end, pivot, ratio, upper, scratch):
 
 
 @inner
-def _across_rows(p, column, end, pivot, ratio, upper, factor, shift, mapped):
-    """Sweep the columns `column` to `end` of `p` (row, column); then density <- factor density + shift."""
+def _across_rows(p, column, end, pivot, ratio, upper, factor, shift, mapped, left, given):
+    """Sweep the columns `column` to `end` of `p` (row, column); then density <- factor density + shift, booked."""
     base, stride, lines = p.ctypes.data, p.shape[1], p.shape[0]
     a, b, c, d, e = pivot.ctypes.data, ratio.ctypes.data, upper.ctypes.data, factor.ctypes.data, shift.ctypes.data
+    f, g = left.ctypes.data, given.ctypes.data
     while column + TILE * LANES <= end:
-        sweep_tile(base, stride, column, lines, a, b, c, d, e, mapped)
+        sweep_tile(base, stride, column, lines, a, b, c, d, e, mapped, f, g)
         column += TILE * LANES
     while column < end:
-        sweep_vector(base, stride, column, lines, a, b, c, d, e, mapped)
+        sweep_vector(base, stride, column, lines, a, b, c, d, e, mapped, f, g)
         column += LANES
 
 
@@ -101,7 +102,7 @@ def _plane(rows, sweeps, s, begin, end, scratch):
 
 
 @inner
-def split_step(density, sweeps, s, factor, shift, mapped, thread, threads, barrier):
+def split_step(density, sweeps, s, factor, shift, mapped, left, given, thread, threads, barrier):
     """Advance the field of substrate s by one step: sweeps along x, y (and z), then factor density + shift.
 
     Parameters
@@ -111,6 +112,9 @@ def split_step(density, sweeps, s, factor, shift, mapped, thread, threads, barri
         them too.
     mapped
         Whether the map is not the identity.
+    left, given
+        What diffusion and decay left before the map, and what the map changed, outside held voxels, are added to
+        them: (z y x,), of which as many are used as the last sweep has columns.
     """
     nz, ny, stride = density.shape
     rows = density.reshape(nz * ny, stride)
@@ -123,7 +127,8 @@ def split_step(density, sweeps, s, factor, shift, mapped, thread, threads, barri
             begin, end = share(nz, thread, threads, 1)
             for k in range(begin, end):  # each plane is still in the cache when it is swept again
                 _plane(rows, sweeps, s, k * ny, (k + 1) * ny, sweeps.scratch[thread])
-                _across_rows(density[k], 0, stride, pivot[1], ratio[1], upper[1], factor[k], shift[k], 0)
+                _across_rows(density[k], 0, stride, pivot[1], ratio[1], upper[1], factor[k], shift[k], int64(0),
+                             left, given)  # fmt: skip
                 _hold(rows, sweeps, s, k * ny, (k + 1) * ny)
     meet(barrier, threads)
     direction, lines = (1, ny) if nz == 1 else (2, nz)
@@ -131,9 +136,13 @@ def split_step(density, sweeps, s, factor, shift, mapped, thread, threads, barri
     a, b = factor.reshape(lines, p.shape[1]), shift.reshape(lines, p.shape[1])
     begin, end = share(p.shape[1], thread, threads, TILE * LANES)
     if sweeps.moves[s]:
-        _across_rows(p, begin, end, pivot[direction], ratio[direction], upper[direction], a, b, int64(mapped))
+        _across_rows(p, begin, end, pivot[direction], ratio[direction], upper[direction], a, b, int64(mapped),
+                     left, given)  # fmt: skip
     elif mapped:
         for j in range(lines):
             for i in range(begin, end):
-                p[j, i] = a[j, i] * p[j, i] + b[j, i]
+                new = a[j, i] * p[j, i] + b[j, i]
+                if a[j, i] != 0.0:
+                    given[i] += new - p[j, i]
+                p[j, i] = new
     meet(barrier, threads)

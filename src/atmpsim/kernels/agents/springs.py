@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from numba import int64
+
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.lists import GRAIN
@@ -77,7 +79,7 @@ def unlink(cells, i, j):
 def unlink_all(cells, i):
     """Take away every spring of cell i."""
     while cells.whole[LINKS, i] > 0:
-        unlink(cells, i, int(cells.links[i, cells.whole[LINKS, i] - 1]))
+        unlink(cells, i, int64(cells.links[i, cells.whole[LINKS, i] - 1]))
 
 
 @inner
@@ -102,7 +104,7 @@ def renew_springs(cells, count, types, near, box, seed, step):
         if chance > 0.0:
             k = 0
             while k < whole[LINKS, i]:
-                j = int(cells.links[i, k])
+                j = int64(cells.links[i, k])
                 if uniforms(seed, identity[ID, i], identity[ID, j], step, D_DETACH)[0] <= chance:
                     unlink(cells, i, j)  # the last one comes to place k
                 else:
@@ -113,11 +115,11 @@ def renew_springs(cells, count, types, near, box, seed, step):
             for k in range(near.number[i]):
                 if whole[LINKS, i] >= most:
                     break
-                j = int(near.who[i, k])
+                j = int64(near.who[i, k])
                 full = whole[LINKS, j] >= value(cells, types, MAX_ATTACHMENTS, NO_INDEX, j)
                 if full or not touching(cells.real, i, j):
                     continue
-                affinity = value(cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, j]), i)
+                affinity = value(cells, types, ADHESIVE_AFFINITY, int64(whole[TYPE, j]), i)
                 if uniforms(seed, identity[ID, i], identity[ID, j], step, D_ATTACH)[0] <= chance * affinity:
                     link(cells, i, j)
 
@@ -131,12 +133,12 @@ def pull(cells, count, types, thread, threads):
         if whole[LINKS, i] == 0 or not whole[MOVABLE, i] or whole[OUTSIDE, i]:
             continue
         for k in range(whole[LINKS, i]):
-            j = int(cells.links[i, k])
+            j = int64(cells.links[i, k])
             mine = value(cells, types, ELASTIC_CONSTANT, NO_INDEX, i) * value(
-                cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, j]), i
+                cells, types, ADHESIVE_AFFINITY, int64(whole[TYPE, j]), i
             )
             theirs = value(cells, types, ELASTIC_CONSTANT, NO_INDEX, j) * value(
-                cells, types, ADHESIVE_AFFINITY, int(whole[TYPE, i]), j
+                cells, types, ADHESIVE_AFFINITY, int64(whole[TYPE, i]), j
             )
             w = math.sqrt(max(mine * theirs, 0.0))
             real[VX, i] += w * (real[X, j] - real[X, i])

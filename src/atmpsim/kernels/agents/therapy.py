@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.compiled import entry, inner
+from atmpsim.kernels.agents.implicit_fields import FROM_BORDER
 from atmpsim.kernels.agents.phenotype import transform
 from atmpsim.kernels.agents.rows import (
     D_BURST,
@@ -32,6 +33,9 @@ from atmpsim.kernels.philox import exponential, poisson, uniforms
 
 LINEAR, EXPONENTIAL = range(2)
 FIXED, POISSON, GEOMETRIC, INTERNALISED = range(4)
+# columns of the ledger after those of the implicit scheme
+FROM_BURSTS, FROM_DOSES = range(4, 6)
+LEDGER = 6
 
 
 class Therapy(NamedTuple):
@@ -82,8 +86,8 @@ def _replicate(cells, layout, rows, dt, i):
 
 
 @inner
-def _burst(cells, layout, rows, density, voxel_volume, seed, step, i):
-    """Give what cell i releases to its voxel."""
+def _burst(cells, layout, rows, density, fixed, ledger, voxel_volume, seed, step, i):
+    """Give what cell i releases to its voxel, and book it; a held voxel passes it on to the border."""
     for r in range(rows.shape[0]):
         if int(rows[r, 0]) != cells.whole[TYPE, i] or cells.whole[VOXEL, i] < 0:
             continue
@@ -95,11 +99,16 @@ def _burst(cells, layout, rows, density, voxel_volume, seed, step, i):
             amount = math.floor(waited / math.log1p(1.0 / amount)) if amount > 0.0 else 0.0
         elif size == INTERNALISED:
             amount *= max(cells.real[layout.inside + s, i], 0.0)
-        density[s, cells.whole[VOXEL, i]] += amount / voxel_volume
+        v = cells.whole[VOXEL, i]
+        given = amount / voxel_volume
+        density[s, v] += given
+        ledger[s, FROM_BURSTS] += given
+        if not np.isnan(fixed[s, v]):
+            ledger[s, FROM_BORDER] -= given
 
 
 @inner
-def _tick(cells, types, layout, quirks, therapy, density, voxel_volume, dt, seed, step, i):
+def _tick(cells, types, layout, quirks, therapy, density, fixed, ledger, voxel_volume, dt, seed, step, i):
     """Advance the clock of cell i; at its end the cell changes type, or bursts and is removed."""
     real, whole, rows = cells.real, cells.whole, therapy.clock
     for r in range(rows.shape[0]):
@@ -119,26 +128,28 @@ def _tick(cells, types, layout, quirks, therapy, density, voxel_volume, dt, seed
             transform(cells, types, layout, quirks, i, int(rows[r, 3]))
             real[layout.clock, i] = 0.0
         else:
-            _burst(cells, layout, therapy.burst, density, voxel_volume, seed, step, i)
+            _burst(cells, layout, therapy.burst, density, fixed, ledger, voxel_volume, seed, step, i)
             whole[FATE, i] = REMOVED
         return
 
 
 @entry
-def therapy_step(cells, count, types, layout, quirks, therapy, density, voxel_volume, dt, seed, step):
+def therapy_step(cells, count, types, layout, quirks, therapy, density, fixed, ledger, voxel_volume, dt, seed, step):
     """Let viruses act in all living cells for a phenotype step `dt`. For one thread: bursts share voxels.
 
     Parameters
     ----------
-    density
-        (substrate, voxel); bursts add to it.
+    density, fixed
+        (substrate, voxel); bursts add to the density.
+    ledger
+        (substrate, LEDGER), in density times voxels; added to.
     """
     real, whole = cells.real, cells.whole
     for i in range(count):
         if whole[STATE, i] == LIVE and not whole[OUTSIDE, i] and whole[FATE, i] != REMOVED:
             _infect(cells, types, layout, quirks, therapy.infection, density, seed, step, i)
             _replicate(cells, layout, therapy.replication, dt, i)
-            _tick(cells, types, layout, quirks, therapy, density, voxel_volume, dt, seed, step, i)
+            _tick(cells, types, layout, quirks, therapy, density, fixed, ledger, voxel_volume, dt, seed, step, i)
         if layout.inside >= 0:
             for s in range(layout.substrates):
                 real[layout.seen + s, i] = real[layout.inside + s, i]
