@@ -78,7 +78,7 @@ def poisson(mean, seed, who, when, purpose):
     Below a mean of 10 by counting exponential times; above by transformed rejection (Hoermann 1993 Insur Math Econ
     12:39, doi:10.1016/0167-6687(93)90997-4, algorithm PTRS).
     """
-    which = 0
+    which = np.int64(0)  # not Python's, for which callees are compiled anew
     if mean < 10.0:
         count, time = -1, 0.0
         while time <= mean:

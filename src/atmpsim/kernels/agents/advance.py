@@ -183,22 +183,6 @@ def split_steps(cells, layout, tenants, fields, sweeps, steps, dt, thread, threa
                 meet(barrier, threads)
 
 
-@inner
-def _implicit_steps(cells, layout, tenants, fields, solver, box, step, thread, threads, barrier):
-    """Advance the fields whose time has come by one implicit step to the end of a mechanics step."""
-    density = fields.density.reshape(layout.substrates, -1)
-    for s in range(layout.substrates):
-        if (step + 1) % fields.every[s] == 0:
-            dt = fields.every[s] * box.dt_mechanics
-            implicit_step(
-                fields.density[s], fields.factor[s], fields.shift[s], fields.fixed[s], solver, s, dt, box.nx,
-                fields.ledger[s], thread, threads, barrier,
-            )  # fmt: skip
-            if layout.inside >= 0:
-                take_in(cells, layout, tenants, dt, fields.voxel_volume, density, s, thread, threads)
-                meet(barrier, threads)
-
-
 @entry
 def advance(w, count, skin, seed, last, thread, threads):
     """Advance from the mechanics step in `memory[STEP]` to `last`, or until there is no room for the neighbours.
@@ -210,6 +194,7 @@ def advance(w, count, skin, seed, last, thread, threads):
     cells, types, layout, quirks, box, near, plan = w.cells, w.types, w.layout, w.quirks, w.box, w.near, w.plan
     tenants, fields, memory, stale, barrier = w.tenants, w.fields, w.memory, w.stale, w.barrier
     dt = box.dt_mechanics / max(fields.substeps, 1)
+    density = fields.density.reshape(fields.slopes.shape)  # (substrate, voxel)
     step = memory[STEP]
     spent = w.spent
     fresh = True
@@ -263,8 +248,17 @@ def advance(w, count, skin, seed, last, thread, threads):
         if fields.split:
             steps = fields.substeps - 1 if step == last else fields.substeps
             split_steps(cells, layout, tenants, fields, w.sweeps, steps, dt, thread, threads, barrier)
-        elif layout.substrates:
-            _implicit_steps(cells, layout, tenants, fields, w.solver, box, step - 1, thread, threads, barrier)
+        else:
+            for s in range(layout.substrates):
+                if step % fields.every[s] == 0:
+                    period = fields.every[s] * box.dt_mechanics
+                    implicit_step(
+                        fields.density[s], fields.factor[s], fields.shift[s], fields.fixed[s], w.solver, s, period,
+                        box.nx, fields.ledger[s], thread, threads, barrier,
+                    )  # fmt: skip
+                    if layout.inside >= 0:
+                        take_in(cells, layout, tenants, period, fields.voxel_volume, density, s, thread, threads)
+                        meet(barrier, threads)
         tick = book(spent, clock.FIELDS, tick, thread)
     if thread == 0:
         memory[STEP], memory[STATUS] = step, DONE

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
 from atmpsim.kernels.agents.coarse import BLOCK, DEEP, Coarse, correct, factorise
-from atmpsim.kernels.agents.compiled import entry, inner
+from atmpsim.kernels.agents.compiled import inner
 from atmpsim.kernels.agents.gradients import apply_deep, apply_flat, go_along, scaled_square, sum_free, turn
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
 # columns of the sums of each row: at the end of a step, and of the scaled squares of the residual
-TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, SQUARES = range(6)
+TOTAL, GAIN, LOSS, INFLOW, OUTFLOW, SQUARES = map(np.int64, range(6))  # as in `rows`
 SUMS = 6
 NOTHING = 1e-200  # squares of a residual below which a field is as it should be: their quotients are no numbers
 TRUST = 0.01  # beyond which a field is not scaled to balance
@@ -147,7 +147,7 @@ def _total(sums, column):
     return total
 
 
-@entry
+@inner
 def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threads, barrier):
     """Advance the field of substrate s by dt.
 
@@ -173,8 +173,8 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
             x[k, j], loss[k, j], gain[k, j], fixed[k, j], solver.diagonal[k, j], solver.inverse[k, j],
             solver.residual[k, j], 1.0 + dt * solver.decay[s], dt, nx,
         )  # fmt: skip
-        sums[row, 0] = _square(solver, k, j)
-        sums[row, 2] = _sum_free(x[k, j], fixed[k, j], nx)
+        sums[row, TOTAL] = _square(solver, k, j)
+        sums[row, LOSS] = _sum_free(x[k, j], fixed[k, j], nx)
         if deep:
             _sum_blocks(solver.diagonal[k, j], solver, k, j, coarse.parts[row])
     meet(barrier, threads)
@@ -190,7 +190,7 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
         sums[row, SQUARES] = _square(solver, k, j)
         if deep:
             _sum_blocks(solver.residual[k, j], solver, k, j, coarse.parts[row])
-    before, limit = _total(sums, 2), max(solver.tolerance**2 * _total(sums, 0), NOTHING)
+    before, limit = _total(sums, LOSS), max(solver.tolerance**2 * _total(sums, TOTAL), NOTHING)
     size = _prepare(solver, deep, ny, thread, threads, barrier)
     fine = _total(sums, SQUARES)
     beta = 0.0
@@ -199,9 +199,9 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
         _turn(solver, ny, beta, begin, end)
         meet(barrier, threads)
         for row in range(begin, end):
-            sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz)
+            sums[row, TOTAL] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz)
         meet(barrier, threads)
-        alpha = size / _total(sums, 0)
+        alpha = size / _total(sums, TOTAL)
         for row in range(begin, end):
             k, j = row // ny, row % ny
             sums[row, SQUARES] = go_along(
