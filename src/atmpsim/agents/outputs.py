@@ -10,6 +10,12 @@ from atmpsim.agents.spec import AgentModel
 LIVE, APOPTOTIC, NECROTIC, VOLUME, DEAD_VOLUME, AMOUNT, INFECTED, LYSED, ENTERED, PER_LYSED = (
     "live", "apoptotic", "necrotic", "volume", "dead_volume", "amount", "infected", "lysed", "entered", "per_lysed",
 )  # fmt: skip
+BOOKED = {
+    "decayed": "decayed since the start", "from_cells": "from cells (less what they took up) since the start",
+    "from_border": "through held borders since the start", "from_bursts": "from lysed cells since the start",
+    "from_doses": "from doses since the start",
+}  # fmt: skip
+IMBALANCE = "imbalance"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +37,11 @@ class Output:
 def outputs(model: AgentModel) -> tuple[Output, ...]:
     """Return every curve of a model: states (live cells, amounts of substrates) first, then what else is counted.
 
-    Infected, lysed and entered cells are counted from the start of the run. Ratios are NaN before the first lysis.
+    Infected, lysed and entered cells are counted from the start of the run. Ratios are NaN before the first lysis. The
+    change of an amount and what decayed are what came from cells, borders, bursts and doses; by how much they are not,
+    over the sum of all, is the imbalance.
     """
-    return (*_states(model), *_events(model), *_rest(model))
+    return (*_states(model), *_events(model), *_rest(model), *_books(model))
 
 
 def _states(model: AgentModel) -> list[Output]:
@@ -82,4 +90,17 @@ def _rest(model: AgentModel) -> list[Output]:
             Output(id=f"{kind}_{types[t.id]}", kind=kind, of=t.id, unit=unit, meaning=f"{said}: {t.name}")
             for t in model.cell_types
         ]
+    return made
+
+
+def _books(model: AgentModel) -> list[Output]:
+    made = []
+    for s, name in zip(model.substrates, words(model)[1], strict=True):
+        unit = amount_unit(s)
+        made += [
+            Output(id=f"{name}_{kind}", kind=kind, of=s.id, unit=unit, meaning=f"{s.name} {said}")
+            for kind, said in BOOKED.items()
+        ]
+        said = f"share by which the books of {s.name} do not balance"
+        made.append(Output(id=f"{name}_{IMBALANCE}", kind=IMBALANCE, of=s.id, unit="1", meaning=said))
     return made

@@ -85,8 +85,8 @@ def make_fields(model: AgentModel, *, scheme: str, every: NDArray[np.int64]) -> 
     return Fields(
         density=density, fixed=fixed, factor=factor, shift=shift, mapped=np.ones(len(fixed), np.uint8),
         slopes=np.zeros((len(fixed), density[:1].size)), wanted=wanted, every=every,
-        ledger=np.zeros((len(fixed), LEDGER)), left=np.zeros((len(fixed), booked)), given=np.zeros((len(fixed), booked)),
-        split=split,
+        ledger=np.zeros((len(fixed), LEDGER)), left=np.zeros((len(fixed), booked)),
+        given=np.zeros((len(fixed), booked)), split=split,
         substeps=round(model.steps.mechanics / model.steps.diffusion) if split else 0,
         voxel_volume=model.domain.voxel_volume,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Keep the books of the fields: what decayed, and what came from cells, borders, bursts and doses.
 
-Amounts are sums over voxels. With implicit steps the kernel books decay, cells and border step by step; with split steps
-sweeps leave sums that are folded in here, and what crosses a held border is what closes the balance.
+Amounts are sums over voxels. With implicit steps the kernel books decay, cells and border step by step; with split
+steps sweeps leave sums that are folded in here, and what crosses a held border is what closes the balance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from atmpsim.kernels.agents.advance import Fields
 from atmpsim.kernels.agents.implicit_fields import CHANGE, DECAYED, FROM_BORDER, FROM_CELLS
 from atmpsim.kernels.agents.therapy import FROM_BURSTS, FROM_DOSES, LEDGER
 
-__all__ = ["CHANGE", "DECAYED", "FROM_BORDER", "FROM_BURSTS", "FROM_CELLS", "FROM_DOSES", "LEDGER", "balance", "fold"]
+__all__ = [
+    "CHANGE", "DECAYED", "FROM_BORDER", "FROM_BURSTS", "FROM_CELLS", "FROM_DOSES", "LEDGER", "add_dose", "balance",
+    "fold", "imbalance", "totals",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -127,8 +127,9 @@ class Record:
         """Return the result."""
         return AgentRun(
             model=self.model, times=self.times, counts=self.counts, volumes=self.volumes, totals=self.totals,
-            events=self.events, balance=self.balance, stop=world.stop, steps=world.step, snapshots=tuple(self.snapshots),
-            lineage=world.tally.lineage(world.w.cells, world.count), base=world.types.base, slots=world.types.slot,
+            events=self.events, balance=self.balance, stop=world.stop, steps=world.step,
+            snapshots=tuple(self.snapshots), lineage=world.tally.lineage(world.w.cells, world.count),
+            base=world.types.base, slots=world.types.slot,
         )  # fmt: skip
 
 

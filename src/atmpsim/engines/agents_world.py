@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atmpsim.agents.rules import RuleTables, compile_rules
 from atmpsim.agents.spec import AgentModel
@@ -136,7 +135,8 @@ class World:
             mine=np.zeros(room + 1, np.int64), theirs=np.zeros(room + 1, np.int64), others=np.zeros(pairs, np.uint32),
             first=np.zeros(pairs, np.uint32), second=np.zeros(pairs, np.uint32), records=records,
             forces=in_lines((pairs, FORCE)), chance=np.zeros(room), order=np.zeros(room, np.uint32),
-            bin=np.zeros(room, np.int32), sorted=np.zeros((4, room)), start=self._start, grid=np.zeros(4), shape=np.ones(3, np.int64),
+            bin=np.zeros(room, np.int32), sorted=np.zeros((4, room)), start=self._start,
+            grid=np.zeros(4), shape=np.ones(3, np.int64),
         )  # fmt: skip
 
     @staticmethod

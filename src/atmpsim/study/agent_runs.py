@@ -17,6 +17,14 @@ from atmpsim.agents.face import TIME_UNITS
 from atmpsim.agents.settable import words
 from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents import AgentRun, Snapshot, simulate_agents
+from atmpsim.engines.agents_ledger import (
+    DECAYED,
+    FROM_BORDER,
+    FROM_BURSTS,
+    FROM_CELLS,
+    FROM_DOSES,
+    imbalance,
+)
 from atmpsim.engines.agents_tally import ENTRIES, INFECTIONS, LYSES
 from atmpsim.engines.trajectory import Status
 from atmpsim.errors import InputError
@@ -29,6 +37,7 @@ from atmpsim.study.solved import Columns, FloatArray, Saving, Solved, stacked
 
 CELLS, LINEAGE = "cells", "lineage"
 _PROBED = 20  # phenotype steps
+_BOOKS = dict(zip(o.BOOKED, (DECAYED, FROM_CELLS, FROM_BORDER, FROM_BURSTS, FROM_DOSES), strict=True))
 
 
 def run_agents(
@@ -148,6 +157,10 @@ def _curves(table: RunTable, found: AgentRun) -> dict[str, FloatArray]:
 def curve(output: o.Output, found: AgentRun) -> FloatArray:
     """Return an output of a run over time."""
     k = output.of
+    if output.kind in _BOOKS:
+        return found.balance[:, k, _BOOKS[output.kind]]
+    if output.kind == o.IMBALANCE:
+        return imbalance(found.balance[:, k])
     if output.kind == o.PER_LYSED:
         with np.errstate(invalid="ignore", divide="ignore"):
             lysed = found.events[:, LYSES, output.per]

@@ -179,7 +179,9 @@ def split_steps(cells, layout, tenants, fields, sweeps, steps, dt, thread, threa
                 fields.given[s], thread, threads, barrier,
             )  # fmt: skip
             if layout.inside >= 0:
-                exchange(cells, layout, tenants, dt, fields.voxel_volume, flat, held, fields.given[s], s, thread, threads)
+                exchange(
+                    cells, layout, tenants, dt, fields.voxel_volume, flat, held, fields.given[s], s, thread, threads
+                )
                 meet(barrier, threads)
 
 

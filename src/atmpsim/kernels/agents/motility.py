@@ -35,7 +35,6 @@ from atmpsim.kernels.agents.rows import (
 from atmpsim.kernels.agents.values import value
 from atmpsim.kernels.philox import uniforms
 
-
 EDGES = np.bool_(True)  # gradients across the outermost voxels; not Python's, for which callees are compiled anew
 
 
