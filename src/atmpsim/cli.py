@@ -218,10 +218,10 @@ def models_check(
     as_json: Json = False,
 ) -> int:
     """Check units, sources and README."""
-    from atmpsim.model.evidence import check_model
-    from atmpsim.resources import shipped_models
+    from atmpsim.resources import shipped_agent_models, shipped_models
+    from atmpsim.study.models import check_model
 
-    faults = {name: check_model(name) for name in names or shipped_models()}
+    faults = {name: check_model(name) for name in names or (*shipped_models(), *shipped_agent_models())}
     if as_json:
         typer.echo(json.dumps({name: [str(f) for f in found] for name, found in faults.items()}, indent=2))
     else:

@@ -121,7 +121,8 @@ def _run_and_report(
     figure = picture if drawing is not None else None
     try:
         with progress(quiet or as_json) as advance:
-            tree = run_study(inputs, out=target, progress=advance, computed=begin, **how)
+            notice = None if quiet or as_json else partial(typer.echo, err=True)
+            tree = run_study(inputs, out=target, progress=advance, computed=begin, notice=notice, **how)
     except KeyboardInterrupt as stopped:  # typer would swallow what it says
         raise Stopped(str(stopped) or "Interrupted; nothing was left half written.") from None
     if begin is not None:
@@ -144,10 +145,13 @@ def _run_and_report(
 
 def _estimate(inputs: Inputs, workers: int | None, *, as_json: bool) -> int:
     from atmpsim.scenario.table import expand_runs
+    from atmpsim.study.run import announce_compilation
     from atmpsim.study.streaming import estimate
     from atmpsim.study.tasks import cores
 
     table = expand_runs(inputs)
+    if table.agents is not None and not as_json:
+        announce_compilation(partial(typer.echo, err=True))
     found, side_by_side = estimate(table), workers or cores()
     seconds = found.runs * found.seconds_per_run / side_by_side
     facts = {

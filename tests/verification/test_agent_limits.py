@@ -63,7 +63,7 @@ def amount_for(mean_infected):
 
 
 def test_extinction_by_bursts():
-    """Check C-8: offspring are Poisson of mean 2, q = exp(-2(1 - q)); of 99 cells binomial, q = (1 - (2/99)(1 - q))^99."""
+    """Check C-8: Poisson offspring, mean 2: q = exp(-2(1 - q)); of 99 cells binomial: q = (1 - (2/99)(1 - q))^99."""
     burst = Burst(cell_type=1, substrate=0, amount=amount_for(2.0))
     found, total = extinct(vessels(50, burst=burst), 50, 14 * STEP, (1, 2, 3, 4))
     assert total == 10_000

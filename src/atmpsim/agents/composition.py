@@ -12,6 +12,8 @@ from atmpsim.agents.settable import words
 from atmpsim.agents.spec import AgentModel, InitialCells
 from atmpsim.errors import ModelError
 
+MOST_CELLS = 1e8  # at the start; what memory holds is fewer, but these must be made before it is asked
+
 
 def with_start(model: AgentModel, start: Mapping[str, float], *, seed: int, where: str) -> AgentModel:
     """Return a model that starts with other numbers of cells, or amounts of substrates.
@@ -22,7 +24,7 @@ def with_start(model: AgentModel, start: Mapping[str, float], *, seed: int, wher
     Raises
     ------
     ModelError
-        If a number of cells is not whole.
+        If a number of cells is not whole, or there would be far too many.
     """
     types, substrates = words(model)
     volume = float(np.prod(model.domain.shape)) * model.domain.voxel_volume
@@ -38,6 +40,8 @@ def with_start(model: AgentModel, start: Mapping[str, float], *, seed: int, wher
                 raise ModelError(where=f"{where} {name}", found=f"{start[name]:g} cell",
                                  expected=f"a whole number of cells, at least {least}")  # fmt: skip
             wanted[k] = start[name]
+    if wanted.sum() > MOST_CELLS:
+        raise ModelError(where=where, found=f"{wanted.sum():.15g} cells", expected=f"at most {MOST_CELLS:g}")
     model = replace(model, substrates=fields)
     if np.array_equal(wanted, first_counts(model)):
         return model

@@ -15,6 +15,7 @@ from atmpsim.engines.agents_checkpoint import read_checkpoint, write_checkpoint
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import SCHEMES
 from atmpsim.engines.agents_record import AgentRun, Record, Snapshot
+from atmpsim.engines.agents_tables import count_rows, make_layout
 from atmpsim.engines.agents_world import World
 from atmpsim.errors import AtmpsimError, ModelError, one_of
 
@@ -88,6 +89,7 @@ def simulate_agents(
     seed = _seed(model, seed)
     times = _times(model) if times is None else np.asarray(times, dtype=np.float64)
     first = len(model.cells.types) + model.cells.random_per_type * len(model.cell_types)
+    _check_number(model, first, max_cells)
     threads = min(threads, max(1, first // CELLS_PER_THREAD))
     world = World(model, seed=seed, scheme=fields, threads=threads, field_steps=field_steps or {}, lineage=lineage)
     world.max_cells = max_cells or _memory() // world.bytes_per_cell()
@@ -100,6 +102,16 @@ def simulate_agents(
         save_every = _save_every(world, checkpoint_every) if checkpoint is not None else 0
         _go(world, record, stops, crew, checkpoint, save_every, checkpoint_pause, halt)
     return record.finish(world)
+
+
+def _check_number(model: AgentModel, first: int, max_cells: int | None) -> None:
+    """Raise if the first cells, or those that arrive, are more than can ever be there."""
+    most = max_cells or _memory() // (8 * count_rows(make_layout(model)))
+    arriving = sum(arrival.number * len(arrival.times) for arrival in model.extension.arrivals)
+    for number, what in ((first, "first cells"), (arriving, "cells that arrive")):
+        if number > most:
+            raise ModelError(where=model.name, found=f"{number:.15g} {what}", expected=f"at most {most}",
+                             remedy="Take fewer, in a smaller domain.")  # fmt: skip
 
 
 def _go(

@@ -223,8 +223,7 @@ class World:
             self._therapy()
             w = self.w
         births = int(np.count_nonzero(w.cells.whole[r.FATE, : self.count] == r.DIVIDES))
-        if self.count + births > self.max_cells:
-            self.stop = f"at {self.time:g} min the population would exceed {self.max_cells} cells"
+        if self.stop or not self._fits(self.count + births):
             return
         self.make_room(self.count + births)
         w = self.w
@@ -240,6 +239,12 @@ class World:
         crew.run(reorder, w.cells, self.count, order, place, *spare)
         crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
         self._settle(crew)
+
+    def _fits(self, count: int) -> bool:
+        """Return whether there may be so many cells; if not, the run stops."""
+        if count > self.max_cells:
+            self.stop = f"at {self.time:g} min the population would exceed {self.max_cells} cells"
+        return count <= self.max_cells
 
     def _check_fields(self) -> None:
         """Stop where a density is not finite; take one that has decayed to nothing for 0, for solvers square it."""
@@ -264,7 +269,7 @@ class World:
         inject(self.model, w.fields, step=self.step)
         new = newcomers(self.model, self.timetable, w.cells, self.count, density, step=self.step, seed=int(self.seed))
         begin, end = self.count, self.count + new.kind.size
-        if begin == end:
+        if begin == end or not self._fits(end):
             return
         self.tally.entered(new.kind)
         self.make_room(end)

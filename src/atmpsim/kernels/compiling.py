@@ -13,7 +13,7 @@ from pathlib import Path
 import numba
 from numba import njit
 
-__all__ = ["njit"]
+__all__ = ["is_cached", "njit"]
 
 
 def _cache_folder() -> Path:
@@ -24,3 +24,9 @@ def _cache_folder() -> Path:
 
 
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
+
+
+def is_cached(kernel: str) -> bool:
+    """Return whether machine code of a kernel (`module.name`) is in the cache, or none is needed."""
+    compiles = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+    return not compiles or any(_cache_folder().rglob(f"{kernel}-*.nbc"))

@@ -40,6 +40,7 @@ def run(
     checkpoint_pause: float = 60.0,
     progress: Progress | None = None,
     computed: Callable[[xr.DataTree], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> xr.DataTree:
     """Run a scenario and return its result, stored if `out` is given.
 
@@ -68,6 +69,8 @@ def run(
     computed
         Called with the result as soon as all of it is in memory, before it is stored; not called where results
         go to the store as they come.
+    notice
+        Called with a line about what will take long before the first run can begin.
 
     Returns
     -------
@@ -82,6 +85,8 @@ def run(
     inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
     begin_making()
     table = expand_runs(inputs)
+    if notice is not None and table.agents is not None:
+        announce_compilation(notice)
     how: dict[str, Any] = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
     if out is None:
         if any(how.values()):
@@ -103,6 +108,14 @@ def run(
         computed(gridded)
     write(tree, Path(out))
     return gridded
+
+
+def announce_compilation(notice: Callable[[str], None]) -> None:
+    """Say that the first run of an agent model compiles, where it does."""
+    from atmpsim.kernels.compiling import is_cached
+
+    if not is_cached("advance.advance"):
+        notice("Compiling the kernels of agent models: about a minute, once for each version of atmpsim.")
 
 
 def _begun(out: str | os.PathLike[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.ensemble import gather
 from atmpsim.engines.program import prepare
 from atmpsim.engines.solve import METHODS, Solution, needed_states, observe, solve
@@ -17,7 +18,6 @@ from atmpsim.engines.start import check_given, initial_leaves
 from atmpsim.engines.trajectory import Status, Tolerances
 from atmpsim.errors import InputError, ModelError, did_you_mean, one_of
 from atmpsim.model.equations import Equations
-from atmpsim.model.library import load_model
 from atmpsim.model.spec import Model
 from atmpsim.results.dataset import statuses, trajectories
 from atmpsim.results.variables import UNKNOWN_UNIT, describe
@@ -25,6 +25,7 @@ from atmpsim.scenario.convert import in_model_units
 from atmpsim.scenario.dosing import SAMPLE_AFTER, SAMPLE_BEFORE, Dose, expand
 from atmpsim.study.constraints import constrained_states, warn_of_violations
 from atmpsim.study.failure import failure_message
+from atmpsim.study.models import load_model
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +37,7 @@ _OWN_NAMES = ("time", "run", "status", "message")
 
 
 def simulate(
-    model: Model | str | os.PathLike[str],
+    model: Model | AgentModel | str | os.PathLike[str],
     *,
     times: ArrayLike,
     parameters: Mapping[str, Any] | None = None,
@@ -48,13 +49,14 @@ def simulate(
     solver: str = METHODS[0],
     sample: str = SAMPLE_AFTER,
     start: float = 0.0,
+    seed: int | None = None,
 ) -> xr.Dataset:
     """Return the time course of a model as a labelled dataset.
 
     Parameters
     ----------
     model
-        A model, a shipped model's id, or the path of an Antimony or SBML file.
+        A model, a shipped model's id, or the path of an Antimony, SBML or PhysiCell settings file.
     times
         Sample times, not decreasing, from `start` on. Numbers are in the model's unit of time everywhere here;
         quantities with a unit (text or pint) are converted.
@@ -74,6 +76,9 @@ def simulate(
         `rosenbrock` (compiled, many runs side by side) or `lsoda` (SciPy's, the independent reference).
     sample
         Whether a sample at the very time of a dose or event shows the state `after` it or `before`.
+    seed
+        Root of an agent model's random numbers. Such a model takes times, parameters, initial, doses and select,
+        see `study.agent_simulate`; what only equations have (tolerances, solver, sample, start) it refuses.
 
     Returns
     -------
@@ -92,12 +97,21 @@ def simulate(
     >>> ds["time"].attrs["units"]
     'd'
     """
-    model = model if isinstance(model, Model) else load_model(model)
+    model = model if isinstance(model, Model | AgentModel) else load_model(model)
+    if isinstance(model, AgentModel):
+        from atmpsim.study.agent_simulate import only_for_equations, simulate_agent_model
+
+        only_for_equations(model, rtol=rtol != DEFAULT_RTOL, atol=atol is not None, solver=solver != METHODS[0],
+                           sample=sample != SAMPLE_AFTER, start=start != 0.0)  # fmt: skip
+        return simulate_agent_model(model, times=times, parameters=parameters or {}, initial=initial or {}, doses=doses,
+                                    select=select, seed=seed)  # fmt: skip
     where = f"simulate('{model.id}')"
+    if seed is not None:
+        raise InputError(where=f"{where} seed", found=f"{seed}", expected="none: nothing in this model is drawn")
     _check_choice(solver, METHODS, f"{where} solver")
     _check_choice(sample, (SAMPLE_AFTER, SAMPLE_BEFORE), f"{where} sample")
-    grid = _times(model, times, start, where)
-    given = _given(model, parameters or {}, initial or {}, where)
+    grid = sample_times(model, times, start, where)
+    given = given_values(model, parameters or {}, initial or {}, where)
     program = prepare(model, fixed=given)
     equations = program.equations
     check_given(equations, given, where=where)
@@ -105,7 +119,7 @@ def simulate(
     schedule = expand(converted, start=start, end=float(grid[-1]), where=where)
     chosen = _select(equations, select, where)
     leaves = initial_leaves(equations, given, start=start, where=where)
-    count = _batch_size(given, where)
+    count = batch_size(given, where)
     ensemble = gather(equations, leaves, count=count or 1, schedules=[schedule])
     limits = tolerances(equations, rtol=rtol, atol=atol, where=where)
     states = needed_states(equations, chosen) | constrained_states(equations)
@@ -114,7 +128,7 @@ def simulate(
     )  # fmt: skip
     warn_of_violations(equations, solution, times=grid, where=where)
     dataset = _label(equations, solution, grid, chosen)
-    return _with_runs(dataset, model, given, single=count is None)
+    return with_runs(dataset, model, given, single=count is None)
 
 
 def tolerances(
@@ -148,7 +162,8 @@ def _check_choice(value: str, allowed: Sequence[str], where: str) -> None:
         )
 
 
-def _times(model: Model, times: ArrayLike, start: float, where: str) -> FloatArray:
+def sample_times(model: Model, times: ArrayLike, start: float, where: str) -> FloatArray:
+    """Return checked sample times in the model's unit of time."""
     grid = np.atleast_1d(np.asarray(in_model_units(times, unit=model.time_unit, where=f"{where} times"), dtype=float))
     if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
         raise InputError(where=f"{where} times", found=repr(times)[:60], expected="finite times, at least one")
@@ -159,9 +174,10 @@ def _times(model: Model, times: ArrayLike, start: float, where: str) -> FloatArr
     return grid
 
 
-def _given(
+def given_values(
     model: Model, parameters: Mapping[str, Any], initial: Mapping[str, Any], where: str
 ) -> dict[str, FloatArray]:
+    """Return values by id, in the model's units, of parameters and of first states."""
     given = {}
     for identifier, value in parameters.items():
         if identifier in model.species:
@@ -216,7 +232,8 @@ def _amount(model: Model, identifier: str, value: Any, given: Mapping[str, Float
     return np.asarray(value, dtype=np.float64) * volume
 
 
-def _batch_size(given: Mapping[str, FloatArray], where: str) -> int | None:
+def batch_size(given: Mapping[str, FloatArray], where: str) -> int | None:
+    """Return the one length of all arrays that are given, None if there is none."""
     sizes = {k: v.size for k, v in given.items() if v.ndim}
     if len(set(sizes.values())) > 1:
         raise InputError(
@@ -268,7 +285,8 @@ def _label(equations: Equations, solution: Solution, grid: FloatArray, chosen: S
     return dataset.merge(statuses(codes, messages))
 
 
-def _with_runs(dataset: xr.Dataset, model: Model, given: Mapping[str, FloatArray], *, single: bool) -> xr.Dataset:
+def with_runs(dataset: xr.Dataset, model: Model, given: Mapping[str, FloatArray], *, single: bool) -> xr.Dataset:
+    """Return a dataset of a batch with what was swept as coordinates, or of its only run."""
     if single:
         return dataset.isel(run=0)
     swept = {k: ("run", v, describe(model, k).attributes()) for k, v in given.items() if v.ndim}
