@@ -166,7 +166,7 @@ class World:
     def prepare(self, crew: Crew) -> None:
         """Work out what follows from the cells, before the first step of a run or of its continuation."""
         if self.step == 0:
-            crew.run(refresh, self.w.cells, self.count, self.types, self.layout, self.w.fields.voxel_volume)
+            self._refresh(crew)
         self._settle(crew)
 
     def forward(self, crew: Crew, last: int) -> None:
@@ -189,7 +189,8 @@ class World:
                 self._widen_lists()
         if self.scheme == SPLIT:
             fold(self.model, self.w.fields, self._dt_field)
-        self._suit_skin((self.w.memory[a.LISTS] - lists) / (last - first))
+        made = self.w.memory[a.LISTS] - lists - 1  # those of a phenotype step do not count: they come with any skin
+        self._suit_skin(max(made, 0) / (last - first))
 
     def _widen_lists(self) -> None:
         """Make room for as many neighbours and pairs as were just found."""
@@ -237,7 +238,7 @@ class World:
         self.tally.left(w.cells, place, self.time)
         spare = [np.empty((crew.threads, self.count), kind) for kind in (np.float64, np.int32, np.int64)]
         crew.run(reorder, w.cells, self.count, order, place, *spare)
-        crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume)
+        self._refresh(crew)
         self._settle(crew)
 
     def _fits(self, count: int) -> bool:
@@ -282,6 +283,10 @@ class World:
         fill_type(self.model, self.types, cells, begin, end)
         self.next_id += new.kind.size
         self.count = end
+
+    def _refresh(self, crew: Crew) -> None:
+        w = self.w
+        crew.run(refresh, w.cells, self.count, w.types, w.layout, w.fields.voxel_volume, w.box.dt_mechanics)
 
     def _settle(self, crew: Crew) -> None:
         """Bring the voxels' cells and sources up to date, and let the lists of neighbours be made anew."""

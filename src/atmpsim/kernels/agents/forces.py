@@ -12,7 +12,7 @@ from numba import int64
 
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
-from atmpsim.kernels.agents.lists import GRAIN
+from atmpsim.kernels.agents.lists import GRAIN, has_left
 from atmpsim.kernels.agents.motility import crawl, draw_turns
 from atmpsim.kernels.agents.pairs import collect, press, press_typed
 from atmpsim.kernels.agents.rows import (
@@ -31,7 +31,6 @@ from atmpsim.kernels.agents.rows import (
     PZ,
     RADIUS,
     REACH,
-    REACH0,
     ROOT_ADHESION,
     ROOT_REPULSION,
     SPEED,
@@ -40,9 +39,6 @@ from atmpsim.kernels.agents.rows import (
     VX,
     VY,
     VZ,
-    X0,
-    Y0,
-    Z0,
     X,
     Y,
     Z,
@@ -203,7 +199,6 @@ def move(cells, count, near, box, quirks, skin, thread, threads):
         real[X, i], real[Y, i], real[Z, i] = x, y, z
         records[i, 0], records[i, 1], records[i, 2] = x, y, z
         real[PX, i], real[PY, i], real[PZ, i] = real[VX, i], real[VY, i], real[VZ, i]
-        dx, dy, dz = x - real[X0, i], y - real[Y0, i], z - real[Z0, i]
-        if not math.sqrt(dx * dx + dy * dy + dz * dz) + real[REACH, i] - real[REACH0, i] < 0.5 * skin:
+        if has_left(real, skin, i):
             stale = True
     return stale

@@ -1,10 +1,12 @@
-"""Lists of neighbours: who may come within reach of whom before anyone has moved by half the skin.
+"""Lists of neighbours: who may come within reach of whom before anyone has moved by half the skin,
+or by some steps of its own crawling more.
 
 Source: Verlet 1967 Phys Rev 159:98, doi:10.1103/PhysRev.159.98 (lists with a skin), on a grid of bins.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import share
 from atmpsim.kernels.agents.compiled import inner
-from atmpsim.kernels.agents.rows import GONE, OUTSIDE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
+from atmpsim.kernels.agents.rows import GONE, OUTSIDE, PACE, REACH, REACH0, STATE, X0, Y0, Z0, X, Y, Z
 from atmpsim.kernels.agents.vectors import LANES
 
 GRAIN = 64  # cells that threads take together
+AHEAD = (
+    6.0  # steps of its own crawling that a cell's lists allow for beside the skin: few are fast, and all wait for them
+)
 
 
 class Neighbours(NamedTuple):
@@ -43,7 +48,7 @@ class Neighbours(NamedTuple):
     chance: NDArray[np.float64]
     order: NDArray[np.uint32]
     bin: NDArray[np.int32]
-    sorted: NDArray[np.float64]  # (4, cells): x, y, z and reach in the order of the bins
+    sorted: NDArray[np.float64]  # (4, cells): x, y, z and wide reach in the order of the bins
     start: NDArray[np.int64]
     grid: NDArray[np.float64]
     shape: NDArray[np.int64]
@@ -55,6 +60,20 @@ def _bins(length, size):
 
 
 @inner
+def _wide(real, i):
+    """Return the reach of cell i with what it may crawl before lists are made anew."""
+    return real[REACH, i] + AHEAD * real[PACE, i]
+
+
+@inner
+def has_left(real, skin, i):
+    """Return whether cell i has moved, or grown, beyond what its list of neighbours allows for."""
+    dx, dy, dz = real[X, i] - real[X0, i], real[Y, i] - real[Y0, i], real[Z, i] - real[Z0, i]
+    moved = math.sqrt(dx * dx + dy * dy + dz * dz) + real[REACH, i] - real[REACH0, i]
+    return not moved < 0.5 * skin + AHEAD * real[PACE, i]
+
+
+@inner
 def lay_grid(cells, count, skin, near):
     """Set size and extent of the bins from the cells that are there. For one thread."""
     real, whole = cells.real, cells.whole
@@ -63,7 +82,7 @@ def lay_grid(cells, count, skin, near):
     x1 = y1 = z1 = -np.inf
     for i in range(count):
         if whole[STATE, i] != GONE and whole[OUTSIDE, i] == 0:
-            reach = max(reach, real[REACH, i])
+            reach = max(reach, _wide(real, i))
             x0, x1 = min(x0, real[X, i]), max(x1, real[X, i])
             y0, y1 = min(y0, real[Y, i]), max(y1, real[Y, i])
             z0, z1 = min(z0, real[Z, i]), max(z1, real[Z, i])
@@ -108,7 +127,7 @@ def fill_bins(cells, count, near):
             k = start[b]
             near.order[k] = i
             near.sorted[0, k], near.sorted[1, k] = real[X, i], real[Y, i]
-            near.sorted[2, k], near.sorted[3, k] = real[Z, i], real[REACH, i]
+            near.sorted[2, k], near.sorted[3, k] = real[Z, i], _wide(real, i)
 
 
 @inner
@@ -125,8 +144,8 @@ def find_neighbours(cells, count, skin, near, thread, threads):
     mine, theirs = near.mine, near.theirs
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(uint64(begin), uint64(end)):
-        xi, yi, zi, ri = real[X, i], real[Y, i], real[Z, i], real[REACH, i]
-        real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = xi, yi, zi, ri
+        xi, yi, zi, ri = real[X, i], real[Y, i], real[Z, i], _wide(real, i)
+        real[X0, i], real[Y0, i], real[Z0, i], real[REACH0, i] = xi, yi, zi, real[REACH, i]
         b = near.bin[i]
         found = later = uint64(0)
         if b >= 0:

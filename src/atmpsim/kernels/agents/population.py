@@ -40,11 +40,13 @@ from atmpsim.kernels.agents.rows import (
     LINKS,
     LIVE,
     MATE,
+    MOTILE,
     MOVABLE,
     MOVABLE_BEHAVIOUR,
     NO_INDEX,
     NUCLEAR,
     NUCLEAR_SOLID,
+    PACE,
     PARENT,
     PHAGOCYTOSE_APOPTOTIC,
     PHAGOCYTOSE_LIVE,
@@ -62,6 +64,7 @@ from atmpsim.kernels.agents.rows import (
     RUPTURE_VOLUME,
     SECRETION,
     SECRETION_TARGET,
+    SPEED,
     STATE,
     STAYS,
     T_ASYMMETRIC,
@@ -188,8 +191,8 @@ def _part_and_copy(cells, types, layout, box, quirks, seed, step, mother, daught
 
 
 @entry
-def refresh(cells, count, types, layout, voxel_volume, thread, threads):
-    """Write the rows that follow from volumes and behaviours: size, strengths, exchange with the fields, acting."""
+def refresh(cells, count, types, layout, voxel_volume, dt, thread, threads):
+    """Write the rows that follow from volumes and behaviours: size, strengths, pace, exchange with fields, acting."""
     real, whole = cells.real, cells.whole
     begin, end = share(count, thread, threads, GRAIN)
     for i in range(begin, end):
@@ -198,6 +201,7 @@ def refresh(cells, count, types, layout, voxel_volume, thread, threads):
         swell(cells, types, i)
         real[ROOT_REPULSION, i] = math.sqrt(max(value(cells, types, REPULSION, NO_INDEX, i), 0.0))
         real[ROOT_ADHESION, i] = math.sqrt(max(value(cells, types, ADHESION, NO_INDEX, i), 0.0))
+        real[PACE, i] = dt * value(cells, types, SPEED, NO_INDEX, i) if whole[MOTILE, i] else 0.0
         part = real[TOTAL, i] / voxel_volume
         for s in range(layout.substrates):
             rate = value(cells, types, SECRETION, s, i)

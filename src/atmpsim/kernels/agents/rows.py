@@ -18,7 +18,8 @@ FLUID_RATE, NUCLEAR_RATE, CYTOPLASMIC_RATE, CALCIFICATION_RATE, CALCIFIED, RUPTU
 ELAPSED, DAMAGE, ATTACK_TIME, DELIVERED, BIRTH, DEATH = range(32, 38)
 # where the cell stood, and its reach, when the lists of neighbours were made
 X0, Y0, Z0, REACH0 = range(38, 42)
-REAL_ROWS = 42  # then what the model needs of `Layout`
+PACE = 42  # how far it crawls in a mechanics step, µm
+REAL_ROWS = 43  # then what the model needs of `Layout`
 
 # Cells.whole
 TYPE, STATE, PHASE, MOTILE, MOVABLE, OUTSIDE, TARGET, VOXEL, FATE, ACTS, LINKS, PREY, AIM, MATE = range(14)
