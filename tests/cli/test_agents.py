@@ -392,3 +392,39 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(folder, command, how):
     assert command("run", "small.toml", *longer, "-o", "whole.zarr").code == 0
     one, other = (open_results(name)["provenance"].attrs["digest"] for name in ("stopped.zarr", "whole.zarr"))
     assert one == other
+
+
+@pytest.mark.parametrize("what", ["initial.cell=1e9 cell", "dose.carriers.amount=1e9 cell"])
+def test_more_cells_than_can_be_are_refused_before_room_is_made(folder, command, what):
+    code, _out, err = command("run", "small.toml", "--set", what, "--set", "population.replicates=1", "--no-plot")
+    assert code in (1, 2)
+    assert re.search("found 1000000000 cells.*, expected at most", err)
+
+
+def test_the_first_run_says_that_it_compiles(folder, command, monkeypatch):
+    short = ["run", "small.toml", "--set", "population.replicates=1", "--no-plot"]
+    assert "Compiling" not in command(*short).err
+    monkeypatch.setattr("atmpsim.kernels.compiling.is_cached", lambda kernel: False)
+    said = "Compiling the kernels of agent models: about a minute, once for each version of atmpsim."
+    assert said in command(*short, "--overwrite", "-o", "other.zarr").err.splitlines()
+    assert said not in command(*short, "--overwrite", "-o", "third.zarr", "--quiet").err
+
+
+def test_books_of_the_fields_are_outputs(folder, command):
+    assert command("run", "small.toml", "--set", "population.replicates=1", "--keep", "all", "--no-plot").code == 0
+    tree = open_results("small.zarr")
+    books = tree["trajectories"].to_dataset().sel(arm="treated").squeeze()
+    assert float(books["virus_imbalance"].max()) < 1e-10
+    assert float(books["virus_from_doses"][-1]) == pytest.approx(2000.0, rel=1e-12)
+    supply = sum(books[f"virus_from_{source}"] for source in ("cells", "bursts", "doses", "border"))
+    np.testing.assert_allclose(books["virus"] + books["virus_decayed"], supply, rtol=1e-10)
+
+
+def test_an_mp4_needs_ffmpeg(made, folder, command, monkeypatch):
+    monkeypatch.setattr("matplotlib.animation.FFMpegWriter.isAvailable", lambda: False)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    code, _out, err = command("plot", str(made / "small.zarr"), "--cells", "-o", "film.mp4")
+    assert code == 2
+    assert "found no ffmpeg" in err
+    assert "atmpsim[film]" in err
+    assert not Path("film.mp4").exists()

@@ -126,3 +126,71 @@ def test_the_caution_of_a_model_goes_with_every_result(command, folder):
     report = json.loads(command("run", "tiny.toml", "--no-plot", "--json").out)
     assert report["caution"] == "nothing here is evidence"
     assert "CAUTION: nothing here is evidence" in command("models", "show", "tiny.ant").out
+
+
+AGENT_README = (
+    README
+    + """
+## Parameters
+| parameter | value | range | rests on |
+|---|---|---|---|
+| uptake by cells | 0.02 /min | 0.01 to 0.1 | assumption |
+| burst of virus | 500 vp | | published (somebody 2020) |
+"""
+)
+
+AGENTS = """\
+<PhysiCell_settings>
+  <domain><x_min>-100</x_min><x_max>100</x_max><y_min>-100</y_min><y_max>100</y_max><use_2D>true</use_2D></domain>
+  <overall><max_time units="min">180</max_time></overall>
+  <microenvironment_setup>
+    <variable name="virus" units="vp/micron^3">
+      <physical_parameter_set><decay_rate units="1/min">0.01</decay_rate></physical_parameter_set>
+    </variable>
+  </microenvironment_setup>
+  <cell_definitions>
+    <cell_definition name="cell" ID="0">
+      <phenotype>
+        <secretion><substrate name="virus"><uptake_rate units="1/min">0.02</uptake_rate></substrate></secretion>
+      </phenotype>
+    </cell_definition>
+  </cell_definitions>
+</PhysiCell_settings>
+"""
+
+AGENT_FAULTS = {
+    "no unit": ("xml", ' units="1/min">0.02', ">0.02", "agents.xml line 12 <uptake_rate>: found no units"),
+    "no time": ("xml", ' units="min">180', ">180", "<max_time>: found no units, expected min"),
+    "unknown unit": ("xml", "vp/micron^3", "blob/micron^3", "substrate virus: found the units 'blob/micron^3'"),
+    "untold": ("md", "burst of virus", "burst", "README.md: found nothing about the substrate 'virus'"),
+    "no range": ("md", "0.01 to 0.1", "", "README.md parameters, uptake by cells: found an assumption without a range"),
+    "no source": ("md", "published (somebody 2020)", "", "README.md parameters, burst of virus: found no source"),
+    "hearsay": ("md", "published (somebody 2020)", "hearsay", "burst of virus: found 'hearsay', expected one of"),
+    "no table": ("md", "rests on", "source", "README.md parameters: found no table whose last column is 'rests on'"),
+    "no section": ("md", "## Equations", "## Else", "README.md: found no heading with 'equations'"),
+}
+
+
+@pytest.fixture
+def agents(tmp_path, monkeypatch):
+    """Return the files of an agent model without a fault, by ending."""
+    monkeypatch.chdir(tmp_path)
+    files = {"xml": tmp_path / "agents.xml", "md": tmp_path / "README.md"}
+    files["xml"].write_text(AGENTS, encoding="utf-8")
+    files["md"].write_text(AGENT_README, encoding="utf-8")
+    return files
+
+
+def test_a_sound_agent_model_passes(command, agents):
+    assert command("models", "check", "agents.xml") == (0, "ok    agents.xml\n", "")
+
+
+@pytest.mark.parametrize("fault", AGENT_FAULTS)
+def test_a_fault_of_an_agent_model_is_named(command, agents, fault):
+    ending, old, new, message = AGENT_FAULTS[fault]
+    text = agents[ending].read_text(encoding="utf-8")
+    assert old in text
+    agents[ending].write_text(text.replace(old, new), encoding="utf-8")
+    code, out, err = command("models", "check", "agents.xml")
+    assert (code, err) == (2, "")
+    assert message in out

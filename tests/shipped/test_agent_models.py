@@ -10,6 +10,7 @@ import pytest
 from scipy.special import k0
 
 from atmpsim.agents.behaviours import behaviour_ids
+from atmpsim.agents.evidence import check_agents
 from atmpsim.agents.physicell import load_agents
 from atmpsim.agents.spec import PHYSICELL
 from atmpsim.resources import folder, shipped_agent_models
@@ -49,6 +50,11 @@ def test_is_read_without_notes(name, compatibility):
 @pytest.mark.parametrize("name", MODELS)
 def test_extension_is_empty_where_physicell_says_it_all(name):
     assert model(name).extension.empty == (name in PLAIN)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_have_units_and_sources(name):
+    assert check_agents(shipped_agent_models()[name]) == []
 
 
 @pytest.mark.parametrize("path", sorted({p.parent for p in shipped_agent_models().values()}), ids=lambda p: p.name)

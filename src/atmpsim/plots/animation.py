@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from matplotlib import rcParams
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ def save_film(tree: xr.DataTree, path: str | os.PathLike[str], *, frames_per_sec
     Parameters
     ----------
     path
-        A name that ends in `.gif`, or in `.mp4` where ffmpeg is installed.
+        A name that ends in `.gif`, or in `.mp4` where ffmpeg is installed, or the extra `film`.
     how
         What is shown; see `read_tissue`. At most three runs, side by side.
 
@@ -69,9 +70,21 @@ def _writer(target: Path, rate: float) -> AbstractMovieWriter:
                           remedy="Create it first.")  # fmt: skip
     if ending == ".gif":
         return PillowWriter(fps=rate)  # type: ignore[arg-type]
-    if not FFMpegWriter.isAvailable():
-        raise ResultError(where=where, found="no ffmpeg", expected="it for .mp4", remedy="Write .gif, or install it.")
+    if not _finds_ffmpeg():
+        raise ResultError(where=where, found="no ffmpeg", expected="it for .mp4",
+                          remedy="Write .gif, or pip install 'atmpsim[film]'.")  # fmt: skip
     return FFMpegWriter(fps=rate)  # type: ignore[arg-type]
+
+
+def _finds_ffmpeg() -> bool:
+    """Return whether there is a program that writes MP4: the system's, else that of the package imageio-ffmpeg."""
+    if not FFMpegWriter.isAvailable():
+        try:
+            import imageio_ffmpeg
+        except ImportError:
+            return False
+        rcParams["animation.ffmpeg_path"] = imageio_ffmpeg.get_ffmpeg_exe()
+    return bool(FFMpegWriter.isAvailable())
 
 
 def _draw(figure: Figure, tissue: Tissue, scenes: Sequence[Any]) -> None:

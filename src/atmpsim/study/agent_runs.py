@@ -186,7 +186,8 @@ def _fields(table: RunTable, found: AgentRun, shots: int) -> dict[str, NDArray[n
     made = no_fields(table, shots)
     for name, k in kept_fields(table).items():
         for number, shot in enumerate(found.snapshots):
-            made[name][number] = shot.density[k]
+            with np.errstate(over="ignore"):  # beyond 3e38 it is infinite
+                made[name][number] = shot.density[k]
     return made
 
 
@@ -223,10 +224,12 @@ def _cells(model: AgentModel, shot: Snapshot, number: int) -> dict[str, NDArray[
         **{f"internalised_{name}": own.internalised[:, k] for k, name in enumerate(words(model)[1])
            if model.options.track_internalised},
     }  # fmt: skip
+    with np.errstate(over="ignore"):
+        floats = {k: v.astype(np.float32) for k, v in small.items()}
     return {
         "run": np.zeros(own.id.size, np.int64), "snapshot": np.full(own.id.size, number, np.int32), "id": own.id,
         "parent": own.parent, "type": own.cell_type.astype(np.int16), "state": own.state.astype(np.int8),
-        "phase_code": own.phase_code.astype(np.int16), **{k: v.astype(np.float32) for k, v in small.items()},
+        "phase_code": own.phase_code.astype(np.int16), **floats,
     }  # fmt: skip
 
 
