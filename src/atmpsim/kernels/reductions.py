@@ -9,7 +9,7 @@ from atmpsim.kernels.compiling import njit
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_values(values, bits, places, counts, column, shift, offset, first, last):
-    """Count each value of a column in the bin that its own bits spell; return how many bins of all columns are not empty.
+    """Count each value of a column in the bin that its own bits spell; return how many bins are not empty.
 
     Parameters
     ----------
