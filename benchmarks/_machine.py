@@ -37,7 +37,7 @@ def fma_peak() -> float:
         f"  store {kind} %s{_CHAINS - 1}, ptr %ws, align 8\n  ret void\n}}",
         'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }',
     ]
-    engine = load_object(compile_object("\n".join(text), level=2))
+    engine = load_object(compile_object("\n".join(text)))
     peak = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(engine.get_function_address("peak"))
     memory, best = np.zeros(width), np.inf
     for _ in range(5):
@@ -54,7 +54,7 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
     """
     names, pieces = program.equations.states, program.pieces
     states, lowered = len(names), lower(pieces, names)
-    elimination = plan_elimination(states, lowered.jacobian.keys())
+    elimination = plan_elimination(states + lowered.hubs, lowered.jacobian.keys())
     emitter = Emitter(lowered, elimination, states=names, constants=pieces.constants, width=width)
     text, hoisted = emitter.module()
     layout = plan_layout(
