@@ -2,8 +2,9 @@
 
 The reference numbers come from integrations of the published equations by another program at a relative tolerance of
 1e-10; equilibria and growth curves have closed forms, which stand here. T14 and T16 (fronts of a lattice model, the
-Celyvir automaton), C-5 and C-7 to C-9 (virus on a lattice, stochastic simulation, order of a diffusion scheme) need
-engines that this version does not have: they are listed as skipped below.
+Celyvir automaton) and C-7 (stochastic simulation against system size) need engines that this version does not have:
+they are listed as skipped below. C-5, C-8 and C-9 are checks of the agent engine, in `test_agents.py`,
+`test_agent_limits.py` and `test_agent_fields.py`.
 """
 
 from functools import cache
@@ -330,12 +331,12 @@ def test_c6_well_mixed_lattice_model():
 @pytest.mark.parametrize(
     ("target", "needs"),
     [
-        ("T14", "a solver of partial differential equations: fronts of the lattice model"),
+        (
+            "T14",
+            "a lattice of many cells a site, or a solver of its equations: agents off the lattice have other fronts",
+        ),
         ("T16", "the lattice engine: the Celyvir automaton"),
-        ("C-5", "the lattice engine: virus counted on a lattice"),
         ("C-7", "the stochastic engine: mean and spread against system size"),
-        ("C-8", "the stochastic engine: extinction of one infected cell"),
-        ("C-9", "a diffusion scheme: its order in time and space"),
     ],
 )
 def test_target_of_a_later_engine(target, needs):

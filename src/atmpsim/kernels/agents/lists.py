@@ -1,5 +1,5 @@
-"""Lists of neighbours: who may come within reach of whom before anyone has moved by half the skin,
-or by some steps of its own crawling more.
+"""Lists of neighbours: who may come within reach of whom before any has moved by half the skin and some
+steps of its own.
 
 Source: Verlet 1967 Phys Rev 159:98, doi:10.1103/PhysRev.159.98 (lists with a skin), on a grid of bins.
 """
@@ -19,9 +19,8 @@ from atmpsim.kernels.agents.rows import GONE, OUTSIDE, PACE, REACH, REACH0, STAT
 from atmpsim.kernels.agents.vectors import LANES
 
 GRAIN = 64  # cells that threads take together
-AHEAD = (
-    6.0  # steps of its own crawling that a cell's lists allow for beside the skin: few are fast, and all wait for them
-)
+# steps of its own crawling, at most so many µm, that lists allow each cell beside the skin: few are fast, all would wait
+AHEAD, FARTHEST = 6.0, 20.0
 
 
 class Neighbours(NamedTuple):
@@ -62,7 +61,7 @@ def _bins(length, size):
 @inner
 def _wide(real, i):
     """Return the reach of cell i with what it may crawl before lists are made anew."""
-    return real[REACH, i] + AHEAD * real[PACE, i]
+    return real[REACH, i] + min(AHEAD * real[PACE, i], FARTHEST)
 
 
 @inner
@@ -70,7 +69,7 @@ def has_left(real, skin, i):
     """Return whether cell i has moved, or grown, beyond what its list of neighbours allows for."""
     dx, dy, dz = real[X, i] - real[X0, i], real[Y, i] - real[Y0, i], real[Z, i] - real[Z0, i]
     moved = math.sqrt(dx * dx + dy * dy + dz * dz) + real[REACH, i] - real[REACH0, i]
-    return not moved < 0.5 * skin + AHEAD * real[PACE, i]
+    return not moved < 0.5 * skin + min(AHEAD * real[PACE, i], FARTHEST)
 
 
 @inner
