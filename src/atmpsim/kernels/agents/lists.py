@@ -19,7 +19,7 @@ from atmpsim.kernels.agents.rows import GONE, OUTSIDE, PACE, REACH, REACH0, STAT
 from atmpsim.kernels.agents.vectors import LANES
 
 GRAIN = 64  # cells that threads take together
-# steps of its own crawling, at most so many µm, that lists allow each cell beside the skin: few are fast, all would wait
+# steps of its own crawling, at most so many µm, that lists allow each cell beside the skin: else all wait for a few
 AHEAD, FARTHEST = 6.0, 20.0
 
 
