@@ -89,14 +89,17 @@ def _sweep_columns(tile: int) -> Any:
         base, stride, column, lines, pivot, ratio, upper, factor, shift, mapped, left, given = arguments
         w = Writer(builder)
         zero = ir.Constant(VECTOR, [0.0] * LANES)
-        carry, kept, changed = ([cgutils.alloca_once_value(builder, zero) for _ in range(tile)] for _ in range(3))
+        carry = [cgutils.alloca_once_value(builder, zero) for _ in range(tile)]
+        kept, changed = (cgutils.alloca_once_value(builder, zero) for _ in range(2))
 
         def reset() -> None:
-            for place in (*carry, *kept, *changed):
+            for place in (*carry, kept, changed):
                 builder.store(zero, place)
 
-        def add(place: Any, value: Any) -> None:
-            builder.store(builder.fadd(builder.load(place), value), place)
+        def add(place: Any, values: list[Any]) -> None:
+            while len(values) > 1:  # a tile has one sum of each: more would not fit the registers
+                values = [builder.fadd(a, b) for a, b in zip(values[::2], values[1::2], strict=True)]
+            builder.store(builder.fadd(builder.load(place), values[0]), place)
 
         def at(line: Any, k: int) -> Any:
             return builder.add(builder.add(builder.mul(line, stride), column), whole(k * LANES))
@@ -106,6 +109,7 @@ def _sweep_columns(tile: int) -> Any:
             with cgutils.for_range(builder, lines) as loop:
                 line = builder.sub(builder.sub(lines, whole(1)), loop.index)
                 q = w.spread(upper, line)
+                solved_free, changes = [], []
                 for k in range(tile):
                     value = w.less_times(w.load(base, at(line, k)), q, builder.load(carry[k]))
                     builder.store(value, carry[k])
@@ -113,14 +117,15 @@ def _sweep_columns(tile: int) -> Any:
                         part, solved = w.load(factor, at(line, k)), value
                         value = w.times_plus(part, solved, w.load(shift, at(line, k)))
                         free = builder.fcmp_ordered("!=", part, zero)
-                        add(kept[k], builder.select(free, solved, zero))
-                        add(changed[k], builder.select(free, builder.fsub(value, solved), zero))
+                        solved_free.append(builder.select(free, solved, zero))
+                        changes.append(builder.select(free, builder.fsub(value, solved), zero))
                     w.store(value, base, at(line, k))
+                if with_map:
+                    add(kept, solved_free)
+                    add(changed, changes)
             if with_map:
-                for k in range(tile):
-                    first = builder.add(column, whole(k * LANES))
-                    for sums, place in ((kept[k], left), (changed[k], given)):
-                        w.store(builder.fadd(w.load(place, first), builder.load(sums)), place, first)
+                for sums, place in ((kept, left), (changed, given)):
+                    w.store(builder.fadd(w.load(place, column), builder.load(sums)), place, column)
 
         reset()
         with cgutils.for_range(builder, lines) as loop:
@@ -154,6 +159,6 @@ def sweep_vector(typing_context: Any, base: Any, stride: Any, column: Any, lines
 
     All are integers, `base`, `pivot`, `ratio`, `upper`, `factor`, `shift`, `left` and `given` addresses. Without
     `mapped` there is no factor and no shift. With it, what was solved is added to `left` and what the map changed to
-    `given`, column by column, except where the factor is 0.
+    `given`, at `column`, except where the factor is 0.
     """
     return _sweep_columns(1)
