@@ -1,9 +1,9 @@
 """The batch solver: work against precision, share of the machine's peak, scaling, and time to compile.
 
 `python -m benchmarks ode [TRAJECTORIES]` prints, for each workload and tolerance, trajectories per second and the
-achieved error of the batch solver and of its peers, interleaved in one process on one core, by processor time; the ratios at equal
-achieved error (log-log interpolation between tolerances); how the time scales with states, trajectories and threads;
-compile times; and ends with one line of JSON.
+achieved error of the batch solver and of its peers, interleaved in one process on one core, by processor time; the
+ratios at equal achieved error (log-log interpolation between tolerances); how the time scales with states,
+trajectories and threads; compile times; and ends with one line of JSON.
 
 The error of a trajectory is the largest over states and samples of `|y - exact| / (|exact| + 1e-4 peak)`. Exact is
 the batch solver at rtol 1e-11, whose distance from LSODA on scalar code at rtol 1e-12 is printed.
