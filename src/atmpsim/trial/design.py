@@ -256,7 +256,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 
 TESTS: Mapping[str, tuple[str, ...]] = {
     "change": ("t", "ancova", "permutation"), "value": ("t", "ancova", "permutation"),
-    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "negative_binomial", "rate_ratio"),
+    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "rate_ratio"),
     "total": ("t", "permutation", "negative_binomial", "rate_ratio"), "above": ("fisher",), "below": ("fisher",),
     "positive": ("fisher",), "response": ("fisher",), "confirmed_progression": ("fisher", "logrank", "cox"),
     "progression_free": ("logrank", "cox", "fisher"), "time_to": ("logrank", "cox", "fisher"),
