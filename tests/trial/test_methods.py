@@ -145,8 +145,8 @@ def test_negative_binomial_keeps_the_level_whatever_the_spread_of_patients(sprea
     covered = ((made.low <= 1) & (made.high >= 1)).mean()
     robust = rate_ratio(a, b, rng=rng)
     missed = ((robust.low > 1) | (robust.high < 1)).mean()
-    print(f"negative binomial, {spread}, {sizes}: {hits / 1500:.4f}, 99 % {low:.4f} to {high:.4f}, nominal 0.05; normal "
-          f"instead of shuffles {wald:.4f}; robust error with Student's t {missed:.4f}")  # fmt: skip
+    print(f"negative binomial, {spread}, {sizes}: {hits / 1500:.4f}, 99 % {low:.4f} to {high:.4f}, nominal 0.05; "
+          f"normal instead of shuffles {wald:.4f}; robust error with Student's t {missed:.4f}")  # fmt: skip
     assert low < 0.05 < high
     assert covered == pytest.approx(1 - hits / 1500, abs=0.005)  # the interval says what the p-value says
     assert wald > (0.10 if spread == "log-normal" else 0.06)  # why shuffles are used

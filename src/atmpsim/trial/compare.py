@@ -104,8 +104,8 @@ def negative_binomial(
 
     The statistic is Wald's: log ratio over its standard error, at the maximum-likelihood shape of both arms together,
     which no shuffle changes. The p-value is its rank among the shuffles, the interval its quantile times the error.
-    Referred to the normal distribution instead, 5 % become 7 to 17 % where counts have heavier tails than a negative
-    binomial (patients' rates log-normal, or gamma with other variation within a patient) and 8 to 9 % with 10 an arm.
+    Referred to the normal distribution instead, 5 % become 6 to 14 % where counts have heavier tails than a negative
+    binomial (patients' rates log-normal, or gamma with other variation within a patient); tests print it.
     """
     shape = common_shape(treated, control)
 
