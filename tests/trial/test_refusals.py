@@ -109,6 +109,13 @@ CASES = {
         "",
     ),
     "test-of-another-kind": ((('compare = "t"', 'compare = "fisher"'),), "", "'fisher' of a 'value'", "one of", ""),
+    "counts-of-what-is-no-count": (
+        (('compare = "t"', 'compare = "negative_binomial"'),),
+        "",
+        "'negative_binomial' of an assay of kind 'scale'",
+        "lesion_count",
+        "rate_ratio",
+    ),
     "neuroblastoma-criteria": (
         (),
         '\n[[endpoint]]\nname = "inrc"\nkind = "response"\nassay = "lesion"\ncriteria = "INRC"\n',
