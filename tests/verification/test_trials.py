@@ -201,6 +201,18 @@ def test_two_assays_of_factor_viii_differ_by_their_ratio():
     assert set(np.unique(read[read < 3])) == {1.5}
 
 
+def test_tocilizumab_is_given_after_two_days_of_grade_2_and_changes_no_kinetics():
+    tree = result("cart-tocilizumab-rescue")
+    visits = tree["visits"].to_dataset()
+    grades, given = visits["measured.cytokine release"].values, visits["measured.tocilizumab"].values
+    twice = np.cumsum(grades >= 1, axis=-1) >= 2  # a grade never falls
+    np.testing.assert_array_equal(given, twice.astype(float))
+    assert 0.2 < given[..., -1].mean() < 0.6
+    curves = tree["trajectories"].to_dataset()["car_transgene"]
+    peak = tree["parameters"].to_dataset()["value"].sel(parameter="peak_concentration").values.ravel()
+    np.testing.assert_allclose(curves.max("time").values.ravel(), peak, rtol=0.2)
+
+
 def hope_b(endpoint):
     tree = result("aav-factor-ix-plateau")
     means = tree["estimates"].to_dataset()[f"mean.{endpoint}"].mean("replicate").values

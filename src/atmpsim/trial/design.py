@@ -257,7 +257,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 COUNTED = ("lesion_count", "diary")
 """Assays that count: only of these has an endpoint a negative binomial likelihood."""
 TESTS: Mapping[str, tuple[str, ...]] = {
-    "change": ("t", "ancova", "permutation"), "value": ("t", "ancova", "permutation", "negative_binomial", "rate_ratio"),
+    "change": ("t", "ancova", "permutation"),
+    "value": ("t", "ancova", "permutation", "negative_binomial", "rate_ratio"),
     "maximum": ("t", "permutation"), "rate": ("t", "permutation", "rate_ratio"),
     "total": ("t", "permutation", "negative_binomial", "rate_ratio"), "above": ("fisher",), "below": ("fisher",),
     "positive": ("fisher",), "response": ("fisher",), "confirmed_progression": ("fisher", "logrank", "cox"),
