@@ -231,6 +231,12 @@ def test_recist_rules():
     made = recist(np.array([[20.0, 23.9, 24.1, 24.1]]), when)  # 20 % of 20 mm are less than 5 mm
     assert made.progressed.tolist() == [np.inf]
     assert recist(np.array([[20.0, 25.0, 25.0, 25.0]]), when).progressed.tolist() == [6.0]
+    # a new lesion counts at the next visit that is not missed, also in a response
+    new, shrinking = np.array([1.0]), np.array([[100.0, np.nan, 60.0, 60.0]])
+    made = recist(shrinking, when, new=new)
+    assert (made.progressed.tolist(), made.responded.tolist()) == ([12.0], [False])
+    assert recist(shrinking, when, new=new, confirm=4.0).progressed.tolist() == [12.0]
+    assert recist(shrinking, when, new=np.array([17.0]), confirm=4.0).progressed.tolist() == [np.inf]  # no later visit
     assert recist(np.array([[100.0, 65.0, 78.0, 79.0]]), when).progressed.tolist() == [12.0]  # from the nadir
     assert recist(np.array([[100.0, 69.0, 90.0, 80.0]]), when, confirm=4.0).responded.tolist() == [False]
     assert recist(np.array([[100.0, 69.0, 68.0, 80.0]]), when, confirm=4.0).responded.tolist() == [True]
