@@ -256,9 +256,9 @@ def test_factor_ix_of_the_trial_lies_in_the_intervals_of_hope_b(visit, low, high
     reason="the assumed curve of bleeds over activity is too steep: README of the model",
 )
 @pytest.mark.parametrize(("arm", "published"), [("prophylaxis", 4.19), ("95 % lasts", 1.51)])
-def test_factor_ix_prediction_bleeds_of_hope_b(arm, published):
+def test_factor_ix_prediction_bleeds_of_hope_b(arm, published, tell):
     got = hope_b("bleeds of months 7 to 18")[arm]
-    print(f"bleeds a year, {arm}: {got:.2f}, HOPE-B {published}, tolerance a factor of 1.5")
+    tell(f"bleeds a year in HOPE-B, {arm}", got, published, "a factor of 1.5")
     assert 1 / 1.5 < got / published < 1.5
 
 

@@ -292,7 +292,7 @@ def check_endpoint(endpoint: EndpointTable, design: Design, *, where: str) -> No
                             expected=one_of((*TESTS[endpoint.kind], "none")))  # fmt: skip
     if endpoint.compare == "negative_binomial" and assay.kind not in COUNTED:
         raise ScenarioError(where=f"{where} compare", found=f"'negative_binomial' of an assay of kind '{assay.kind}'",
-                            expected=f"an assay of kind {one_of(COUNTED)}",
+                            expected=f"a kind that counts: {one_of(COUNTED)}",
                             remedy="'rate_ratio' compares means of anything.")  # fmt: skip
     if endpoint.criteria in _REFUSED:
         raise ScenarioError(where=f"{where} criteria", found=f"'{endpoint.criteria}'", expected="'RECIST 1.1'",
