@@ -187,6 +187,18 @@ def test_the_same_bits_with_processes_and_in_memory(made, folder, command):
     assert command("doctor", "two.zarr").code == 0
 
 
+@pytest.mark.campaign  # compiles every kernel anew
+@pytest.mark.parametrize(
+    "other", [{}, {"NUMBA_OPT": "0"}, {"NUMBA_CPU_NAME": "generic"}], ids=["new", "plain", "generic"]
+)
+def test_the_same_bits_whatever_the_compiler_does(made, folder, other):
+    where = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_CACHE_HOME": str(folder / "cache")} | other
+    line = [sys.executable, "-m", "atmpsim", "run", "small.toml", "-o", "other.zarr", "--no-plot", "--quiet"]
+    subprocess.run(line, env=where, check=True)
+    found, wanted = (open_results(name)["provenance"].attrs["digest"] for name in ("other.zarr", made / "small.zarr"))
+    assert found == wanted
+
+
 def test_lineage_and_cells_become_tables(made, folder, command):
     assert command("convert", str(made / "small.zarr"), "lineage.csv", "--group", "lineage").code == 0
     head, *rows = Path("lineage.csv").read_text().splitlines()

@@ -14,7 +14,6 @@ from atmpsim.agents.spec import AgentModel
 from atmpsim.engines.agents_checkpoint import read_checkpoint, write_checkpoint
 from atmpsim.engines.agents_crew import Crew
 from atmpsim.engines.agents_fields import SCHEMES
-from atmpsim.engines.agents_kernels import require
 from atmpsim.engines.agents_record import AgentRun, Record, Snapshot
 from atmpsim.engines.agents_world import World
 from atmpsim.errors import AtmpsimError, ModelError, one_of
@@ -86,7 +85,6 @@ def simulate_agents(
     if unknown:
         raise ModelError(where="field_steps", found=f"'{min(unknown)}'",
                          expected=one_of(s.name for s in model.substrates))  # fmt: skip
-    require()
     seed = _seed(model, seed)
     times = _times(model) if times is None else np.asarray(times, dtype=np.float64)
     first = len(model.cells.types) + model.cells.random_per_type * len(model.cell_types)

@@ -6,7 +6,6 @@ sources cannot.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 from pathlib import Path
@@ -14,18 +13,14 @@ from pathlib import Path
 import numba
 from numba import njit
 
-__all__ = ["COMPILES", "cache_folder", "njit"]
-
-COMPILES = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+__all__ = ["njit"]
 
 
-@functools.cache
-def cache_folder() -> Path:
-    """Return the folder of the compiled kernels of these sources."""
+def _cache_folder() -> Path:
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
     below = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return below / "atmpsim" / f"kernels-{numba.__version__}-{digest}"
 
 
-numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]

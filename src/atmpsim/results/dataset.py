@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,8 +16,12 @@ FloatArray = NDArray[np.float64]
 
 
 def time_coordinate(times: ArrayLike, *, units: str) -> xr.Variable:
-    """Return the time coordinate; times are plain numbers in `units`."""
-    return xr.Variable("time", np.asarray(times, dtype=np.float64), {"units": units, "long_name": "time"})
+    """Return the time coordinate; times are plain numbers in `units`.
+
+    It is made from an index: for an array xarray imports every library that it knows kinds of arrays of.
+    """
+    index = pd.Index(np.asarray(times, dtype=np.float64), name="time")
+    return xr.Variable("time", index, {"units": units, "long_name": "time"})
 
 
 def trajectories(

@@ -10,7 +10,6 @@ from typing import Any
 
 import xarray as xr
 
-from atmpsim.compile.driver import begin_making
 from atmpsim.errors import InputError, ResultError
 from atmpsim.results.store import check_target, is_whole, on_grid, open_results, stored_sha256, write
 from atmpsim.scenario.reader import Inputs, load_inputs
@@ -80,7 +79,6 @@ def run(
         If the scenario, its model or `out` cannot be used; nothing is written then.
     """
     inputs = scenario if isinstance(scenario, Inputs) else load_inputs(scenario, overrides=overrides, seed=seed)
-    begin_making()
     table = expand_runs(inputs)
     how: dict[str, Any] = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
     if out is None:

@@ -15,8 +15,9 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from atmpsim.kernels.agents.compiled import inner, inner_loose
-from atmpsim.kernels.agents.vectors import LANES
+from atmpsim.kernels.agents.compiled import inner
+from atmpsim.kernels.agents.gradients import product
+from atmpsim.kernels.agents.vectors import LANES, fused
 
 BLOCK = LANES  # voxels across a block
 DEEP = 4.0  # couplings in the diagonal from which it pays
@@ -63,17 +64,6 @@ def make_coarse(fixed: NDArray[np.float64], nx: int) -> Coarse:
     )  # fmt: skip
 
 
-@inner_loose
-def sum_parts(values, inverse, parts):
-    """Write the sums of a row's free voxels, block by block."""
-    for b in range(uint64(parts.size)):
-        total = 0.0
-        for m in range(uint64(BLOCK)):
-            i = b * uint64(BLOCK) + m
-            total += values[i] if inverse[i] != 0.0 else 0.0
-        parts[b] = total
-
-
 @inner
 def gather(coarse, ny, values):
     """Add up the parts of all rows, in their order, into `values` (block,). For one thread."""
@@ -108,20 +98,20 @@ def factorise(coarse, s, ny, cx, cy, cz):
         band[i, width] = math.sqrt(rest)
 
 
-@inner_loose
+@inner
 def _dot(a, a_first, b, b_first, count):
-    total = 0.0
+    total = product(a[a_first:].ctypes.data, b[b_first:].ctypes.data, count // LANES)
     p, q = uint64(a_first), uint64(b_first)
-    for k in range(uint64(count)):
-        total += a[p + k] * b[q + k]
+    for k in range(uint64(count - count % LANES), uint64(count)):
+        total = fused(a[p + k], b[q + k], total)
     return total
 
 
-@inner_loose
+@inner
 def _take_off(value, first, row, row_first, count, x):
     p, q = uint64(first), uint64(row_first)
     for k in range(uint64(count)):
-        value[p + k] -= row[q + k] * x
+        value[p + k] = fused(row[q + k], -x, value[p + k])
 
 
 @inner

@@ -13,10 +13,6 @@ from atmpsim.kernels import compiling
 njit: Any = compiling.njit  # its stubs do not know every option
 
 _COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-_EXACT = {"contract", "nsz"}  # the same rounding in every turn of a loop, in vectors and out of them
-_LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # sums over the neighbours of one cell or the voxels of one row
 
 entry = njit(**_COMMON, cache=True)
 inner = njit(**_COMMON, no_cpython_wrapper=True)
-inner_exact = njit(**_COMMON, no_cpython_wrapper=True, fastmath=_EXACT)
-inner_loose = njit(**_COMMON, no_cpython_wrapper=True, fastmath=_LOOSE)

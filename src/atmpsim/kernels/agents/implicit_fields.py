@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atmpsim.kernels.agents.barrier import meet, share
-from atmpsim.kernels.agents.coarse import BLOCK, DEEP, Coarse, correct, factorise, sum_parts
-from atmpsim.kernels.agents.compiled import entry, inner, inner_loose
-from atmpsim.kernels.agents.gradients import go_along, turn
+from atmpsim.kernels.agents.coarse import BLOCK, DEEP, Coarse, correct, factorise
+from atmpsim.kernels.agents.compiled import entry, inner
+from atmpsim.kernels.agents.gradients import apply_deep, apply_flat, go_along, scaled_square, sum_free, turn
 
 MAX_ITERATIONS = 2000
 CHANGE, DECAYED, FROM_CELLS, FROM_BORDER = range(4)  # columns of the ledger
@@ -50,48 +50,27 @@ class Solver(NamedTuple):
     tolerance: float
 
 
-@inner_loose
-def _stencil_row(a, below, above, before, after, diagonal, cx, cy, cz, out, nx):
-    """Write the operator's row: diagonal times centre less the couplings; return its product with `a`."""
-    n = nx - 1
-    if nx == 1:
-        out[0] = diagonal[0] * a[0] - cy * (below[0] + above[0]) - cz * (before[0] + after[0])
-        return out[0] * a[0]
-    out[0] = diagonal[0] * a[0] - cx * a[1] - cy * (below[0] + above[0]) - cz * (before[0] + after[0])
-    out[n] = diagonal[n] * a[n] - cx * a[n - 1] - cy * (below[n] + above[n]) - cz * (before[n] + after[n])
-    total = out[0] * a[0] + out[n] * a[n]
-    if cz == 0.0:
-        for i in range(1, n):
-            v = diagonal[i] * a[i] - cx * (a[i - 1] + a[i + 1]) - cy * (below[i] + above[i])
-            out[i] = v
-            total += v * a[i]
-    else:
-        for i in range(1, n):
-            v = diagonal[i] * a[i] - cx * (a[i - 1] + a[i + 1]) - cy * (below[i] + above[i])
-            v -= cz * (before[i] + after[i])
-            out[i] = v
-            total += v * a[i]
-    return total
+@inner
+def _apply_row(p, k, j, solver, cx, cy, cz):
+    """Apply the operator to row (k, j) of `p` into `solver.image`; return its product with the row."""
+    nz, ny = p.shape[0], p.shape[1]
+    row, out, diagonal = p[k, j].ctypes.data, solver.image[k, j].ctypes.data, solver.diagonal[k, j].ctypes.data
+    blocks, nothing = solver.coarse.shape[0], solver.nothing.ctypes.data
+    below = p[k, j - 1].ctypes.data if j > 0 else nothing
+    above = p[k, j + 1].ctypes.data if j + 1 < ny else nothing
+    if nz == 1:
+        return apply_flat(row, out, diagonal, blocks, below, above, cx, cy)
+    before = p[k - 1, j].ctypes.data if k > 0 else nothing
+    after = p[k + 1, j].ctypes.data if k + 1 < nz else nothing
+    return apply_deep(row, out, diagonal, blocks, below, above, before, after, cx, cy, cz)
 
 
 @inner
-def _apply_row(p, k, j, solver, cx, cy, cz, nx):
-    """Apply the operator to row (k, j) of `p` into `solver.image`; return its product with the row."""
-    nz, ny = p.shape[0], p.shape[1]
-    below = p[k, j - 1] if j > 0 else solver.nothing
-    above = p[k, j + 1] if j + 1 < ny else solver.nothing
-    before = p[k - 1, j] if k > 0 else solver.nothing
-    after = p[k + 1, j] if k + 1 < nz else solver.nothing
-    return _stencil_row(p[k, j], below, above, before, after, solver.diagonal[k, j], cx, cy, cz, solver.image[k, j], nx)
-
-
-@inner_loose
 def _start_row(x, loss, gain, fixed, diagonal, inverse, residual, plain, dt, nx):
-    """Write the diagonal and the right-hand side of one row, hold what is held; return the square of the latter.
+    """Write the diagonal and the right-hand side of one row, hold what is held.
 
     `plain` is the diagonal without the couplings that a border lacks, and without cells.
     """
-    total = 0.0
     for i in range(nx):
         rhs = x[i] + dt * gain[i]
         d = diagonal[i] + plain + dt * loss[i]
@@ -101,19 +80,25 @@ def _start_row(x, loss, gain, fixed, diagonal, inverse, residual, plain, dt, nx)
         diagonal[i] = d
         inverse[i] = free / d
         residual[i] = rhs
-        total += rhs * rhs * inverse[i]
-    return total
 
 
-@inner_loose
-def _residual_row(residual, image, inverse, search, nx):
-    total = 0.0
+@inner
+def _residual_row(residual, image, search, nx):
     for i in range(nx):
-        r = residual[i] - image[i]
-        residual[i] = r
+        residual[i] -= image[i]
         search[i] = 0.0
-        total += r * r * inverse[i]
-    return total
+
+
+@inner
+def _square(solver, k, j):
+    """Return the scaled square of a row of the residual."""
+    return scaled_square(solver.residual[k, j].ctypes.data, solver.inverse[k, j].ctypes.data, solver.coarse.shape[0])
+
+
+@inner
+def _sum_blocks(values, solver, k, j, parts):
+    """Write the sums of a row's free voxels, block by block."""
+    sum_free(values.ctypes.data, solver.inverse[k, j].ctypes.data, parts.ctypes.data, solver.coarse.shape[0])
 
 
 @inner
@@ -184,13 +169,14 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     for row in range(begin, end):
         k, j = row // ny, row % ny
         _edges(solver, s, dt, k, j, nz, ny, nx)
-        sums[row, 0] = _start_row(
+        _start_row(
             x[k, j], loss[k, j], gain[k, j], fixed[k, j], solver.diagonal[k, j], solver.inverse[k, j],
             solver.residual[k, j], 1.0 + dt * solver.decay[s], dt, nx,
         )  # fmt: skip
+        sums[row, 0] = _square(solver, k, j)
         sums[row, 2] = _sum_free(x[k, j], fixed[k, j], nx)
         if deep:
-            sum_parts(solver.diagonal[k, j], solver.inverse[k, j], coarse.parts[row])
+            _sum_blocks(solver.diagonal[k, j], solver, k, j, coarse.parts[row])
     meet(barrier, threads)
     if thread == 0:
         coarse.value[:] = 0.0
@@ -199,12 +185,11 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
     meet(barrier, threads)
     for row in range(begin, end):
         k, j = row // ny, row % ny
-        _apply_row(x, k, j, solver, cx, cy, cz, nx)
-        sums[row, SQUARES] = _residual_row(
-            solver.residual[k, j], solver.image[k, j], solver.inverse[k, j], solver.search[k, j], nx
-        )
+        _apply_row(x, k, j, solver, cx, cy, cz)
+        _residual_row(solver.residual[k, j], solver.image[k, j], solver.search[k, j], nx)
+        sums[row, SQUARES] = _square(solver, k, j)
         if deep:
-            sum_parts(solver.residual[k, j], solver.inverse[k, j], coarse.parts[row])
+            _sum_blocks(solver.residual[k, j], solver, k, j, coarse.parts[row])
     before, limit = _total(sums, 2), max(solver.tolerance**2 * _total(sums, 0), NOTHING)
     size = _prepare(solver, deep, ny, thread, threads, barrier)
     fine = _total(sums, SQUARES)
@@ -214,7 +199,7 @@ def implicit_step(x, loss, gain, fixed, solver, s, dt, nx, ledger, thread, threa
         _turn(solver, ny, beta, begin, end)
         meet(barrier, threads)
         for row in range(begin, end):
-            sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz, nx)
+            sums[row, 0] = _apply_row(solver.search, row // ny, row % ny, solver, cx, cy, cz)
         meet(barrier, threads)
         alpha = size / _total(sums, 0)
         for row in range(begin, end):

@@ -11,14 +11,12 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from atmpsim.kernels.agents.vectors import LANES, REAL, VECTOR, WHOLE, Writer, whole
+from atmpsim.kernels.agents.vectors import HALF, LANES, REAL, VECTOR, WHOLE, Writer, whole
 
 # what neighbours need of a cell, in one line of the cache: position, radius, reach, roots of repulsion and adhesion,
 # type
 RECORD = 8
 FORCE = 4  # velocity along x, y, z that a pair gives its first cell, and pressure that it gives both
-_LOOSE = ("contract", "nsz", "reassoc", "arcp")
-_HALF = ir.IntType(32)
 _FOUR = ir.VectorType(REAL, FORCE)
 
 
@@ -29,15 +27,6 @@ def _constant(value: float) -> ir.Constant:
 class _Pairs(Writer):
     """Arithmetic of pairs."""
 
-    def mul(self, x: Any, y: Any) -> Any:
-        return self.builder.fmul(x, y, flags=_LOOSE)
-
-    def add(self, x: Any, y: Any) -> Any:
-        return self.builder.fadd(x, y, flags=_LOOSE)
-
-    def sub(self, x: Any, y: Any) -> Any:
-        return self.builder.fsub(x, y, flags=_LOOSE)
-
     def at_least(self, x: Any, least: float) -> Any:
         bound = _constant(least)
         return self.builder.select(self.builder.fcmp_ordered(">", x, bound), x, bound)
@@ -45,7 +34,7 @@ class _Pairs(Writer):
     def index(self, address: Any, place: Any) -> Any:
         """Return one of the uint32 at an address."""
         b = self.builder
-        pointer = b.inttoptr(b.add(address, b.mul(place, whole(4))), _HALF.as_pointer())
+        pointer = b.inttoptr(b.add(address, b.mul(place, whole(4))), HALF.as_pointer())
         return b.zext(b.load(pointer, align=4), WHOLE)
 
     def members(self, records: Any, listed: Any, first: Any) -> list[Any]:
@@ -59,7 +48,7 @@ class _Pairs(Writer):
         b = self.builder
         found = ir.Constant(VECTOR, ir.Undefined)
         for k in range(LANES):
-            lane = ir.Constant(_HALF, k)
+            lane = ir.Constant(HALF, k)
             row, column = (b.fptosi(b.extract_element(x, lane), WHOLE) for x in (mine, theirs))
             value = b.load(self.pointer(table, b.add(b.mul(row, kinds), column)), align=8)
             found = b.insert_element(found, value, lane)
@@ -75,18 +64,18 @@ def _press(typed: bool) -> Any:
         with cgutils.for_range(b, blocks) as loop:
             p = b.add(begin, b.mul(loop.index, whole(LANES)))
             one, two = w.members(records, first_cells, p), w.members(records, second_cells, p)
-            dx, dy, dz = (w.sub(one[k], two[k]) for k in range(3))
-            d2 = w.at_least(w.add(w.add(w.mul(dx, dx), w.mul(dy, dy)), w.mul(dz, dz)), 1e-10)
-            touch, far = w.add(one[3], two[3]), w.add(one[4], two[4])
-            both = w.mul(touch, far)
-            inverse = b.fdiv(_constant(1.0), w.mul(b.call(root, [d2]), both), flags=_LOOSE)
-            near = w.at_least(w.sub(_constant(1.0), w.mul(w.mul(d2, far), inverse)), 0.0)
-            stick = w.at_least(w.sub(_constant(1.0), w.mul(w.mul(d2, touch), inverse)), 0.0)
-            near, stick = w.mul(near, near), w.mul(w.mul(stick, stick), w.mul(one[6], two[6]))
+            dx, dy, dz = (b.fsub(one[k], two[k]) for k in range(3))
+            d2 = w.at_least(w.times_plus(dx, dx, w.times_plus(dy, dy, b.fmul(dz, dz))), 1e-10)
+            touch, far = b.fadd(one[3], two[3]), b.fadd(one[4], two[4])
+            both = b.fmul(touch, far)
+            inverse = b.fdiv(_constant(1.0), b.fmul(b.call(root, [d2]), both))
+            near = w.at_least(w.less_times(_constant(1.0), b.fmul(d2, far), inverse), 0.0)
+            stick = w.at_least(w.less_times(_constant(1.0), b.fmul(d2, touch), inverse), 0.0)
+            near, stick = b.fmul(near, near), b.fmul(b.fmul(stick, stick), b.fmul(one[6], two[6]))
             if typed:
-                stick = w.mul(stick, w.affinities(arguments[6], arguments[7], one[7], two[7]))
-            push = w.mul(w.sub(w.mul(near, w.mul(one[5], two[5])), stick), w.mul(both, inverse))
-            parts = [w.mul(push, dx), w.mul(push, dy), w.mul(push, dz), near]
+                stick = b.fmul(stick, w.affinities(arguments[6], arguments[7], one[7], two[7]))
+            push = b.fmul(w.times_plus(near, b.fmul(one[5], two[5]), b.fneg(stick)), b.fmul(both, inverse))
+            parts = [b.fmul(push, dx), b.fmul(push, dy), b.fmul(push, dz), near]
             _write_forces(w, parts, forces, b.mul(p, whole(FORCE)))
         return context.get_dummy_value()
 
@@ -97,14 +86,14 @@ def _write_forces(w: _Pairs, parts: list[Any], forces: Any, at: Any) -> None:
     """Write four vectors of eight as eight records of four."""
     b = w.builder
     low, high = (
-        ir.Constant(ir.VectorType(_HALF, LANES), [k // 2 + start + LANES * (k % 2) for k in range(LANES)])
+        ir.Constant(ir.VectorType(HALF, LANES), [k // 2 + start + LANES * (k % 2) for k in range(LANES)])
         for start in (0, 4)
     )
     halves = [[b.shuffle_vector(parts[k], parts[k + 1], mask) for k in (0, 2)] for mask in (low, high)]
     for h, (xy, zp) in enumerate(halves):
         for k in (0, 4):
             lanes = [k, k + 1, LANES + k, LANES + k + 1, k + 2, k + 3, LANES + k + 2, LANES + k + 3]
-            two = b.shuffle_vector(xy, zp, ir.Constant(ir.VectorType(_HALF, LANES), lanes))
+            two = b.shuffle_vector(xy, zp, ir.Constant(ir.VectorType(HALF, LANES), lanes))
             w.store(two, forces, b.add(at, whole(FORCE * (4 * h + k // 2))))
 
 
@@ -147,9 +136,8 @@ def collect(typing_context: Any, forces: Any, begin: Any, end: Any, others: Any,
             b.store(b.fadd(b.load(total), force(b.add(begin, loop.index))), total)
         sign = ir.Constant(_FOUR, [-1.0, -1.0, -1.0, 1.0])
         with cgutils.for_range(b, count) as loop:
-            part = b.fmul(force(w.index(others, loop.index)), sign, flags=("contract",))
-            b.store(b.fadd(b.load(total), part, flags=("contract",)), total)
-        found = [b.extract_element(b.load(total), ir.Constant(_HALF, k)) for k in range(FORCE)]
+            b.store(w.times_plus(force(w.index(others, loop.index)), sign, b.load(total)), total)
+        found = [b.extract_element(b.load(total), ir.Constant(HALF, k)) for k in range(FORCE)]
         return context.make_tuple(b, signature.return_type, found)
 
     return types.UniTuple(types.float64, FORCE)(*[types.int64] * 5), generate
