@@ -2,8 +2,8 @@
 
 The reference numbers come from integrations of the published equations by another program at a relative tolerance of
 1e-10; equilibria and growth curves have closed forms, which stand here. T14 and T16 (fronts of a lattice model, the
-Celyvir automaton) and C-7 to C-9 (stochastic simulation, order of a diffusion scheme) need engines that this version
-does not have: they are listed as skipped below. C-5 (virus is conserved in tissue) stands in `test_agents.py`.
+Celyvir automaton), C-7 and C-8 (stochastic simulation) need engines that this version does not have: they are listed
+as skipped below. C-5 (virus is conserved in tissue) and C-9 (order of the fields) stand in `test_agents.py`.
 """
 
 from functools import cache
@@ -332,7 +332,6 @@ def test_c6_well_mixed_lattice_model(tell):
         ("T16", "the lattice engine: the Celyvir automaton"),
         ("C-7", "the stochastic engine: mean and spread against system size"),
         ("C-8", "the stochastic engine: extinction of one infected cell"),
-        ("C-9", "a diffusion scheme: its order in time and space"),
     ],
 )
 def test_target_of_a_later_engine(target, needs):
