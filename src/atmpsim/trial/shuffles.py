@@ -27,8 +27,8 @@ def shuffled(
     """Return p-values, and the distance that a share `level` of the shuffles does not exceed.
 
     Labels are shuffled 1,999 times; p = (1 + number at least as far) / 2,000 never errs to the low side (Phipson &
-    Smyth 2010, Stat Appl Genet Mol Biol 9:39, doi:10.2202/1544-6115.1585). A trial as far as that distance has a p of
-    at most 1 - `level`. Sixty-four trials with equal numbers of patients share their shuffles.
+    Smyth 2010, Stat Appl Genet Mol Biol 9:39, doi:10.2202/1544-6115.1585). A trial beyond that distance has a p of at
+    most 1 - `level`. Sixty-four trials with equal numbers of patients share their shuffles.
 
     Parameters
     ----------
