@@ -37,7 +37,7 @@ def fma_peak() -> float:
         f"  store {kind} %s{_CHAINS - 1}, ptr %ws, align 8\n  ret void\n}}",
         'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }',
     ]
-    engine = load_object(compile_object("\n".join(text), level=2))
+    engine = load_object(compile_object("\n".join(text)))
     peak = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(engine.get_function_address("peak"))
     memory, best = np.zeros(width), np.inf
     for _ in range(5):

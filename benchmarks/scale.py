@@ -132,6 +132,11 @@ def _solved(table: RunTable, begin: int, end: int) -> Mapping[str, np.ndarray]:
     return observe(program.equations, solution, times=table.times, select=table.keep)
 
 
+def _solved_in_parts(table: RunTable) -> None:
+    for begin in range(0, table.size, 256):
+        _solved(table, begin, min(begin + 256, table.size))
+
+
 def _workers(count: int) -> dict[str, float]:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     script = (
@@ -166,7 +171,7 @@ def _quantiles(count: int) -> dict[str, float]:
         ours, alone = [], []
         for repeat in range(2):
             ours.append(_seconds(lambda k=repeat: run_stream(table, inputs, f"{folder}/{k}.zarr", threads=1)))
-            alone.append(_seconds(lambda: [_solved(table, k, min(k + 256, count)) for k in range(0, count, 256)]))
+            alone.append(_seconds(lambda: _solved_in_parts(table)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {
         f"{count} runs to quantiles (times solver alone)": min(ours) / min(alone), "solver alone, s": min(alone),

@@ -179,11 +179,16 @@ def test_kernels_against_numpy(compiled):
 
     count, add = (f if compiled else f.py_func for f in (reductions.count_values, reductions.add_moments))
     values_ = np.array([[-2.0, 0.0], [1.0, np.nan], [1e-300, 1e300], [1.01, -0.0], [7.0, np.inf]])
-    counts, made = np.zeros((2, bins.BINS), dtype=np.int64), np.empty((5, 2))
-    count(values_, values_.view(np.int64), counts, bins._SHIFT, bins._OFFSET - bins._FIRST, bins.TINY, bins.HUGE)
-    for column in range(2):
-        found = bins.bin_of(values_[:, column])
-        np.testing.assert_array_equal(counts[column], np.bincount(found[found >= 0], minlength=bins.BINS))
+    places, counts, column = (np.zeros(n, dtype=np.int64) for n in (10, 10, bins.BINS))
+    size = count(values_, values_.view(np.int64), places, counts, column, bins._SHIFT, bins._OFFSET - bins._FIRST,
+                 bins.TINY, bins.HUGE)  # fmt: skip
+    assert not column.any()
+    made = np.empty((5, 2))
+    dense = np.zeros((2, bins.BINS), dtype=np.int64)
+    dense.ravel()[places[:size]] = counts[:size]
+    for number in range(2):
+        found = bins.bin_of(values_[:, number])
+        np.testing.assert_array_equal(dense[number], np.bincount(found[found >= 0], minlength=bins.BINS))
     add(values_[:, :1], made[:, :1])
     own = values_[:, 0]
     np.testing.assert_allclose(made[:, 0], [5, own.mean(), own.var() * 5, own.min(), own.max()], rtol=1e-14)

@@ -8,28 +8,41 @@ from atmpsim.kernels.compiling import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_values(values, bits, counts, shift, offset, first, last):
-    """Add each value of a column to the bin that its own bits spell.
+def count_values(values, bits, places, counts, column, shift, offset, first, last):
+    """Count each value of a column in the bin that its own bits spell; return how many bins are not empty.
 
     Parameters
     ----------
     values, bits
         (run, column), and the same memory as int64.
-    counts
-        (column, bin), added to. Bins 0 and 1 hold negative values and zeros; NaN is not counted.
+    places, counts
+        (run * column,), written: the bins that are not empty, in order, as column * bins + bin, and their counts.
+    column
+        (bin,), zeros. Bins 0 and 1 hold negative values and zeros; NaN is not counted.
     shift, offset
         A positive value is in bin `(bits >> shift) - offset`, but at least in `first` and at most in `last`.
     """
-    for k in range(values.shape[0]):
-        for j in range(values.shape[1]):
+    found = 0
+    for j in range(values.shape[1]):
+        lowest, highest = column.size, -1
+        for k in range(values.shape[0]):
             value = values[k, j]
             if value > 0.0:
-                place = (bits[k, j] >> shift) - offset
-                counts[j, min(max(place, first), last)] += 1
+                place = min(max((bits[k, j] >> shift) - offset, first), last)
             elif value == 0.0:
-                counts[j, 1] += 1
+                place = 1
             elif value < 0.0:
-                counts[j, 0] += 1
+                place = 0
+            else:
+                continue
+            column[place] += 1
+            lowest, highest = min(lowest, place), max(highest, place)
+        for place in range(lowest, highest + 1):
+            if column[place] > 0:
+                places[found], counts[found] = j * column.size + place, column[place]
+                column[place] = 0
+                found += 1
+    return found
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

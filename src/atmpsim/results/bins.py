@@ -62,10 +62,10 @@ def count(values: FloatArray) -> tuple[IntArray, IntArray]:
     from atmpsim.kernels.reductions import count_values  # compiles; only reductions need it
 
     own = np.ascontiguousarray(values)
-    counts = np.zeros((values.shape[1], BINS), dtype=np.int64)
-    count_values(own, own.view(np.int64), counts, _SHIFT, _OFFSET - _FIRST, TINY, HUGE)
-    where = np.flatnonzero(counts)
-    return where, counts.ravel()[where]
+    places, counts = np.empty(own.size, dtype=np.int64), np.empty(own.size, dtype=np.int64)
+    column = np.zeros(BINS, dtype=np.int64)
+    found = count_values(own, own.view(np.int64), places, counts, column, _SHIFT, _OFFSET - _FIRST, TINY, HUGE)
+    return places[:found], counts[:found]
 
 
 def quantiles(counts: IntArray, wanted: FloatArray) -> FloatArray:
