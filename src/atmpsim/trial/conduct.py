@@ -89,6 +89,8 @@ def _conduct(design: Design, pool: Pool, *, first: int, streams: _Streams) -> Co
     truth, measured = _readings(design, pool, who, wait, when, unblinded, streams)
     left, informative = _left(design, when, measured, streams)
     died = np.minimum.reduce([events[e.death] for e in design.endpoints if e.death] or [np.full(shape, np.inf)])
+    # the dead have no new lesion
+    events = {k: v if k in design.assays else np.where(v < died, v, np.inf) for k, v in events.items()}
     seen = (fate == attrition.TREATED)[..., None] & (when < np.minimum(left, died)[..., None])
     missed = streams("visits").random(when.shape) < table.missing
     missed[..., 0] = False
