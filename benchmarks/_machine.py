@@ -54,7 +54,7 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
     """
     names, pieces = program.equations.states, program.pieces
     states, lowered = len(names), lower(pieces, names)
-    elimination = plan_elimination(states, lowered.jacobian.keys())
+    elimination = plan_elimination(states + lowered.hubs, lowered.jacobian.keys())
     emitter = Emitter(lowered, elimination, states=names, constants=pieces.constants, width=width)
     text, hoisted = emitter.module()
     layout = plan_layout(

@@ -323,29 +323,30 @@ class Emitter:
     def _factorise(self) -> None:
         """Factorise M/(h gamma) - J, rows and columns in elimination order; 1/pivot stands on the diagonal.
 
-        M is the identity, but 0 for algebraic rules.
+        M is the identity, but 0 for algebraic rules and hubs.
         """
         plan, v = self.elimination, self.lanes
+        steps = range(len(plan.order))
         position = {row: k for k, row in enumerate(plan.order)}
         places = {(position[i], position[j]): n for (i, j), n in self.lowered.jacobian.items()}
         nodes = list(places.values())
         emitted = dict(zip(nodes, self._values(nodes, {}, hoist=True), strict=True))
         shift = self._binary("fdiv", v.number(1.0 / rodas5p.GAMMA), self._load("step", 0))
         matrix = {place: self._negate(emitted[node]) for place, node in places.items()}
-        for k in range(self.size):
+        for k in steps:
             if plan.order[k] >= self.size - self.lowered.algebraic:
                 matrix.setdefault((k, k), v.number(0.0))
             else:
                 matrix[k, k] = self._binary("fadd", shift, matrix[k, k]) if (k, k) in matrix else shift
         growth = v.number(0.0)
-        below: dict[int, list[int]] = {k: [] for k in range(self.size)}
-        right: dict[int, list[int]] = {k: [] for k in range(self.size)}
+        below: dict[int, list[int]] = {k: [] for k in steps}
+        right: dict[int, list[int]] = {k: [] for k in steps}
         for i, j in plan.slots:
             if i > j:
                 below[j].append(i)
             elif j > i:
                 right[i].append(j)
-        for k in range(self.size):
+        for k in steps:
             inverse = self._binary("fdiv", v.number(1.0), matrix[k, k])
             self._store("out", plan.slots[k, k], inverse)
             for j in right[k]:
@@ -367,24 +368,28 @@ class Emitter:
     def _larger(self, a: str, b: str) -> str:
         d, s = self.lanes.double, self.lanes.suffix
         size = self._new(f"call {d} @llvm.fabs.{s}({d} {b})")
-        return self._new(f"call {d} @llvm.maxnum.{s}({d} {a}, {d} {size})")
+        # not `llvm.maxnum`, which takes three instructions; a factor that is not a number shows in the states
+        more = self._new(f"fcmp ogt {d} {size}, {a}")
+        return self._new(f"select {self.lanes.truth} {more}, {d} {size}, {d} {a}")
 
     def _solve(self) -> None:
         plan, values = self.elimination, dict[int, str]()
-        left: dict[int, list[int]] = {k: [] for k in range(self.size)}
-        right: dict[int, list[int]] = {k: [] for k in range(self.size)}
+        steps = range(len(plan.order))
+        left: dict[int, list[int]] = {k: [] for k in steps}
+        right: dict[int, list[int]] = {k: [] for k in steps}
         for i, j in plan.slots:
             (left if j < i else right)[i].append(j)
-        for i in range(self.size):
-            value = self._load("b", plan.order[i])
+        for i in steps:
+            value = self._load("b", plan.order[i]) if plan.order[i] < self.size else self.lanes.number(0.0)
             for j in left[i]:
                 factor = self._negate(self._load("factors", plan.slots[i, j]))
                 value = self._fma(factor, values[j], value)
             values[i] = value
-        for i in reversed(range(self.size)):
+        for i in reversed(steps):
             value = values[i]
             for j in right[i]:
                 if j != i:
                     value = self._fma(self._negate(self._load("factors", plan.slots[i, j])), values[j], value)
             values[i] = self._binary("fmul", value, self._load("factors", plan.slots[i, i]))
-            self._store("b", plan.order[i], values[i])
+            if plan.order[i] < self.size:
+                self._store("b", plan.order[i], values[i])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+from atmpsim.compile.hubs import find_hubs
 from atmpsim.model.differentiate import gradients
 from atmpsim.model.graph import TIME, Graph, symbol_of
 from atmpsim.model.pieces import Pieces
@@ -14,13 +16,15 @@ from atmpsim.model.pieces import Pieces
 class Lowered:
     """Derivatives, sparse Jacobian, time derivative and edges in a graph whose divisions by constants are products.
 
-    `edges` are operation and formula of each; the last `algebraic`
+    The Jacobian has rows and columns for the states and then for the `hubs`, unknowns of their own whose rows hold
+    what makes them less 1 on the diagonal. `edges` are operation and formula of each; the last `algebraic`
     of the slopes are zero at all times; `invariant[node]` says that a node depends on constants alone.
     """
 
     graph: Graph
     slopes: tuple[int, ...]
     jacobian: dict[tuple[int, int], int]
+    hubs: int
     by_time: dict[int, int]
     edges: tuple[tuple[str, int], ...]
     algebraic: int
@@ -31,24 +35,43 @@ def lower(pieces: Pieces, states: Sequence[str]) -> Lowered:
     """Return the lowered pieces of a model; of its edges those that have to be searched."""
     source = pieces.graph.copy()
     position = {symbol_of(s): k for k, s in enumerate(states)}
-    rows = gradients(source, pieces.derivatives, {*position, TIME})
-    places = [(i, symbol) for i, row in enumerate(rows) for symbol in row]
+    hubs = find_hubs(source, pieces.derivatives, position)
+    partial = _partial_derivatives(source, pieces.derivatives, position, hubs)
+    by_time = {i: row[TIME] for i, row in enumerate(gradients(source, pieces.derivatives, [TIME])) if row}
     searched = [e for e in pieces.edges if e.line is None]
     rewriter = _Rewriter(source, set(position))
-    nodes = rewriter.rewrite(
-        [*pieces.derivatives, *(e.formula for e in searched), *(rows[i][s] for i, s in places)]
-    )  # fmt: skip
-    count, last = len(states), len(states) + len(searched)
-    entries = dict(zip(places, nodes[last:], strict=True))
+    groups = (pieces.derivatives, [e.formula for e in searched], list(partial.values()), list(by_time.values()))
+    nodes = iter(rewriter.rewrite([node for group in groups for node in group]))
+    slopes, formulas, entries, times = (list(islice(nodes, len(group))) for group in groups)
     return Lowered(
         graph=rewriter.graph,
-        slopes=tuple(nodes[:count]),
-        jacobian={(i, position[s]): n for (i, s), n in entries.items() if s != TIME},
-        by_time={i: n for (i, s), n in entries.items() if s == TIME},
-        edges=tuple((e.operation, n) for e, n in zip(searched, nodes[count:last], strict=True)),
+        slopes=tuple(slopes),
+        jacobian=dict(zip(partial, entries, strict=True)),
+        hubs=len(hubs),
+        by_time=dict(zip(by_time, times, strict=True)),
+        edges=tuple((e.operation, n) for e, n in zip(searched, formulas, strict=True)),
         algebraic=pieces.algebraic,
         invariant=rewriter.invariant,
     )
+
+
+def _partial_derivatives(
+    graph: Graph, equations: Sequence[int], position: Mapping[str, int], hubs: Sequence[int]
+) -> dict[tuple[int, int], int]:
+    """Return the partial derivatives of equations and hubs by states and hubs, where they are not zero."""
+    named = {hub: graph.symbol(f"hub {k}") for k, hub in enumerate(hubs)}
+    column = {**position, **{f"hub {k}": len(equations) + k for k in range(len(hubs))}}
+    rows = list(graph.substitute(equations, {}, named))
+    for k, hub in enumerate(hubs):  # a hub may be made of those before it
+        rows += graph.substitute([hub], {}, {h: named[h] for h in hubs[:k]})
+    found = gradients(graph, rows, column)
+    places = [(i, column[symbol]) for i, row in enumerate(found) for symbol in row]
+    nodes = graph.substitute(
+        [n for row in found for n in row.values()], {f"hub {k}": hub for k, hub in enumerate(hubs)}
+    )
+    made = dict(zip(places, nodes, strict=True))
+    less = {(len(equations) + k, len(equations) + k): graph.const(-1.0) for k in range(len(hubs))}
+    return made | less
 
 
 class _Rewriter:
