@@ -1,7 +1,8 @@
 """Writes `docs/evidence.md`: what every model was checked against, how far off it is, and what evidence is missing.
 
 The values, targets and tolerances are those that the tests named below print; this program runs them. What is missing
-stands in the README of each model. Run `python docs/write_evidence.py` after a change of a model or of such a test.
+stands in the README of each model. Run `python docs/write_evidence.py` after a change of a model or of such a test;
+with `--check` it compares with what is written instead, up to the last digits, which may differ between machines.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Collector:
     wanted: dict[str, tuple[str, ...]]
     rows: dict[str, list[Row]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     def model(self, node: str) -> str | None:
         """Return the model that a test belongs to."""
@@ -99,8 +101,10 @@ class Collector:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take what a test has told once it has run."""
-        if report.failed or (report.when == "call" and report.skipped and not hasattr(report, "wasxfail")):
+        if report.failed:
             self.failed.append(report.nodeid)
+        elif report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
         if report.when != "call":
             return
         model, name = self.model(report.nodeid), report.nodeid.rpartition("::")[2]
@@ -184,8 +188,17 @@ def tables(rows: dict[str, list[Row]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Run the tests and write the page; 1 if one of them failed or a model has no check."""
+def same(one: str, other: str) -> bool:
+    """Return whether two pages say the same, numbers up to 2 %."""
+    numbers = re.compile(r"(?:< )?[-+]?[0-9][0-9.e+-]*")
+    if numbers.sub("#", one) != numbers.sub("#", other):
+        return False
+    pairs = zip(*([n.removeprefix("< ") for n in numbers.findall(text)] for text in (one, other)), strict=True)
+    return all(x == y or math.isclose(float(x), float(y), rel_tol=0.02, abs_tol=0.02) for x, y in pairs)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tests and write or check the page; 1 if one of them failed or a model has no check."""
     folders = sorted(p.name for p in MODELS.iterdir() if p.is_dir() and not p.name.startswith((".", "_")))
     if folders != sorted(CHECKS):
         print(f"docs/write_evidence.py CHECKS: found {sorted(CHECKS)}, expected every model: {folders}.")
@@ -195,13 +208,21 @@ def main() -> int:
     pytest.main(
         ["-n0", "-q", "--no-header", "-p", "no:cacheprovider", f"--rootdir={ROOT}", *files], plugins=[collector]
     )
+    page, checks = Path(__file__).with_name("evidence.md"), "--check" in arguments
+    if checks and collector.skipped and not collector.failed:
+        print(f"Not compared: without the reference data {collector.skipped} told nothing.")
+        return 0
     lacking = [m for m in CHECKS if m not in collector.rows]
-    if collector.failed or lacking:
-        print(f"Nothing written. Failed or skipped: {collector.failed}; models without a check: {lacking}.")
+    if collector.failed or collector.skipped or lacking:
+        print(f"Failed: {collector.failed}; skipped: {collector.skipped}; models without a check: {lacking}.")
         return 1
-    Path(__file__).with_name("evidence.md").write_text(tables(collector.rows), encoding="utf-8")
+    if not checks:
+        page.write_text(tables(collector.rows), encoding="utf-8")
+    elif not same(tables(collector.rows), page.read_text(encoding="utf-8")):
+        print("docs/evidence.md is stale: run `python docs/write_evidence.py` and commit it.")
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
