@@ -28,6 +28,7 @@ from atmpsim.terminal import (
     Json,
     Scenario,
     Sets,
+    address,
     listed,
     overrides,
     print_rows,
@@ -248,7 +249,7 @@ def scenarios(as_json: Json = False) -> None:
 
 @app.command()
 def plot(
-    result: Annotated[Path, typer.Argument(help="A stored result.")],
+    result: run_cli.Result,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Figure: .png, .svg or .pdf; with --cells also .gif or .mp4.")
     ] = None,
@@ -273,7 +274,7 @@ def plot(
     from atmpsim.plots.maps import plot_map, plot_tornado
     from atmpsim.results.store import open_results
 
-    target = out if out is not None else result.with_suffix(".cells.png" if cells else ".png")
+    target = out if out is not None else run_cli.picture_of(result, ".cells.png" if cells else ".png")
     tree = open_results(result)
     if cells:
         run_cli.draw_cells(tree, target, field=field, at=at, runs=runs, depth=depth)
@@ -295,7 +296,7 @@ def plot(
 
 @app.command()
 def rerun(
-    result: Annotated[Path, typer.Argument(help="A stored result.")],
+    result: run_cli.Result,
     check: Annotated[bool, typer.Option("--check", help="Compare with what is stored.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Store the remade result there.")] = None,
     tolerance: Annotated[
@@ -328,13 +329,15 @@ def rerun(
 
 @app.command()
 def doctor(
-    result: Annotated[Path | None, typer.Argument(help="A stored result, to verify its checksums.")] = None,
+    result: Annotated[
+        str | None, typer.Argument(parser=address, metavar="result", help="A stored result, to verify its checksums.")
+    ] = None,
 ) -> int:
     """Check the installation, or the checksums of a result."""
     from atmpsim.study.doctor import check_installation, check_result
 
     failed = False
-    for name, ok, text in check_installation() if result is None else check_result(str(result)):
+    for name, ok, text in check_installation() if result is None else check_result(result):
         failed |= not ok
         typer.echo(f"{'ok  ' if ok else 'FAIL'}  {name}: {text}")
     return SOME_FAILED if failed else OK

@@ -15,7 +15,19 @@ import typer
 
 from atmpsim.errors import AtmpsimError, ResultError
 from atmpsim.plots.process import Drawing, drawing_process
-from atmpsim.terminal import OK, SOME_FAILED, Json, Quiet, Scenario, Seed, Sets, overrides, print_table, progress
+from atmpsim.terminal import (
+    OK,
+    SOME_FAILED,
+    Json,
+    Quiet,
+    Scenario,
+    Seed,
+    Sets,
+    address,
+    overrides,
+    print_table,
+    progress,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +37,12 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 12
 _MOST_MESSAGES = 20
 
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Result: NAME.zarr or NAME.nc.")]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out", "-o", parser=address, metavar="PATH", help="NAME.zarr or NAME.nc, or an address like s3://B/NAME.zarr."
+    ),
+]
 Keep = Annotated[str | None, typer.Option(help="'outputs', 'all', 'summary' or ids with commas between.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace a result of other input, or an unfinished one.")]
 Plot = Annotated[bool, typer.Option(help="Write a figure beside the result.")]
@@ -40,7 +57,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print runs, time and by
 CheckpointEvery = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Agents: least time between two checkpoints of a run.")
 ]
-Result = Annotated[Path, typer.Argument(help="A stored result.")]
+Result = Annotated[str, typer.Argument(parser=address, metavar="result", help="A stored result, or its address.")]
 
 
 class Stopped(AtmpsimError):
@@ -93,7 +110,7 @@ def _run(
     changes: Mapping[str, Any],
     seed: int | None,
     *,
-    out: Path | None,
+    out: str | None,
     dry_run: bool,
     plot: bool,
     **how: Any,
@@ -102,7 +119,7 @@ def _run(
         return _estimate(_load(scenario, changes, seed), how["workers"], as_json=how["as_json"])
     with drawing_process() if plot else nullcontext() as drawing:
         inputs = _load(scenario, changes, seed)
-        return _run_and_report(inputs, out if out is not None else Path(f"{inputs.name}.zarr"), drawing, **how)
+        return _run_and_report(inputs, out if out is not None else f"{inputs.name}.zarr", drawing, **how)
 
 
 def _load(scenario: str, changes: Mapping[str, Any], seed: int | None) -> Inputs:
@@ -112,11 +129,11 @@ def _load(scenario: str, changes: Mapping[str, Any], seed: int | None) -> Inputs
 
 
 def _run_and_report(
-    inputs: Inputs, target: Path, drawing: Drawing | None, *, as_json: bool, quiet: bool, verbose: bool, **how: Any
+    inputs: Inputs, target: str, drawing: Drawing | None, *, as_json: bool, quiet: bool, verbose: bool, **how: Any
 ) -> int:
     from atmpsim.study.run import run as run_study
 
-    picture = target.with_suffix(".png")
+    picture = picture_of(target, ".png")
     begin = partial(drawing.begin, picture) if drawing is not None else None
     figure = picture if drawing is not None else None
     try:
@@ -136,11 +153,22 @@ def _run_and_report(
     elif not quiet:
         typer.echo(f"Result: {target}" + (f"   Figure: {figure}" if figure is not None else ""))
     if figure is not None and "cells" in tree.children and tree["cells"].sizes["cell"]:
-        picture = target.with_suffix(".cells.png")
+        picture = picture_of(target, ".cells.png")
         draw_cells(tree, picture)
         if not (as_json or quiet):
             typer.echo(f"Cells: {picture}")
     return _failures(tree)
+
+
+def picture_of(result: str, ending: str) -> Path:
+    """Return where a figure of a result goes: beside it, or here if it stands at an address.
+
+    Examples
+    --------
+    >>> str(picture_of("made/a.zarr", ".png")), str(picture_of("s3://bucket/b.zarr", ".png"))
+    ('made/a.png', 'b.png')
+    """
+    return (Path(result.rpartition("/")[2]) if "://" in result else Path(result)).with_suffix(ending)
 
 
 def _estimate(inputs: Inputs, workers: int | None, *, as_json: bool) -> int:
@@ -174,7 +202,7 @@ def status(result: Result, as_json: Json = False) -> int:
     """Tell how far a result is and which runs failed."""
     from atmpsim.study.inspect import read_status
 
-    found = read_status(str(result))
+    found = read_status(result)
     if as_json:
         typer.echo(json.dumps(found.facts(), indent=2))
         return SOME_FAILED if found.failed else OK
@@ -310,13 +338,13 @@ def _summary_json(tree: xr.DataTree) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _report(tree: xr.DataTree, target: Path, figure: Path | None) -> Mapping[str, Any]:
+def _report(tree: xr.DataTree, target: str, figure: Path | None) -> Mapping[str, Any]:
     from atmpsim.results.digest import digest
 
     data = tree["status"].to_dataset()
     return {
         "title": tree.attrs["title"],
-        "result": str(target),
+        "result": target,
         "figure": str(figure) if figure is not None else None,
         "digest": str(tree["provenance"].attrs.get("digest", "")) or digest(tree),
         "runs": int(data["status"].size),

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from atmpsim.errors import InputError
+
 OK, SOME_FAILED, BAD_INPUT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 Scenario = Annotated[str, typer.Argument(help="A scenario file, or the id of a shipped scenario.")]
@@ -22,6 +24,35 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Seed = Annotated[
     int | None, typer.Option(min=0, max=2**63 - 1, help="Root seed of random numbers; 0, or that of a settings file.")
 ]
+
+
+def address(text: str) -> str:
+    """Return where a result stands as a path, or as an address that fsspec knows.
+
+    Raises
+    ------
+    InputError
+        If it is an address of an unknown kind, or the library for its kind is not installed.
+
+    Examples
+    --------
+    >>> address("file:///data/a.zarr"), address("memory://data/a.zarr")
+    ('/data/a.zarr', 'memory://data/a.zarr')
+    """
+    protocol, separator, rest = text.partition("://")
+    if protocol == "file":
+        return rest
+    if separator:
+        import fsspec
+
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except (ValueError, ImportError) as error:
+            raise InputError(where=f"address '{text}'", found=f"'{protocol}://'",
+                             expected="a kind of address that fsspec knows, and the library for it",
+                             remedy=str(error).rstrip(".") + ".") from None  # fmt: skip
+    return text
+
 
 _LINES = 20
 """Log lines of a whole run where standard error is no terminal: one every 5 %."""

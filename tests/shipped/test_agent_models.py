@@ -107,7 +107,7 @@ def test_cells_neither_overlap_much_nor_leave_gaps(name):
 
 
 @pytest.mark.parametrize("name", ["celyvir_tumour", "celyvir_tumour_3d"])
-def test_tissue_is_as_dense_as_in_the_ode_model(name):
+def test_tissue_is_as_dense_as_in_the_ode_model(name, tell):
     points = model(name).cells.positions
     span = np.ptp(points, axis=0)
     if name.endswith("3d"):
@@ -117,6 +117,7 @@ def test_tissue_is_as_dense_as_in_the_ode_model(name):
         inner = np.all(np.abs(points[:, :2]) < 400.0, axis=1)
         per_cell = 800.0**2 * 10.5 / inner.sum()
         assert model(name).domain.voxel[2] == 10.5
+    tell(f"{name}: tissue of a cell against the ODE model (µm³)", per_cell, 2000, "3 %")
     assert per_cell == pytest.approx(2000.0, rel=0.03)
     assert span.max() >= 280
 
@@ -165,10 +166,11 @@ def test_shares_of_cells_in_the_tissue():
     np.testing.assert_array_equal(fixed, read.cells.types == kinds["vessel"].id)
 
 
-def test_derived_numbers_of_the_plaque():
+def test_derived_numbers_of_the_plaque(tell):
     read, kinds = model("virus_plaque"), types("virus_plaque")
     place = 24**2 * math.sqrt(3) / 2
     kept = kinds["cell"].secretion.uptake[0] * kinds["cell"].volume.total / (place * read.domain.voxel[2])
+    tell("uptake by a cell against a measured half-time (1/min)", kept, math.log(4) / 330, "0.5 %")
     assert kept == pytest.approx(math.log(4) / 330, rel=5e-3)
     assert read.substrates[0].diffusion == pytest.approx(6.47 * 60)
     measured = {0.218: 0.038, 0.64: 0.19, 0.988: 0.95}

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from atmpsim.scenario.trial_schema import AssayTable
 from atmpsim.trial.assays import Sampling, digital_pcr, flow_cytometry, gamma_camera, grades, quantitative_pcr, yes_no
 from atmpsim.trial.chain import STEPS, nearest_step, paths, rated
-from atmpsim.trial.compare import ancova, fisher, negative_binomial, permutation, welch
-from atmpsim.trial.counts import log_likelihood
+from atmpsim.trial.compare import ancova, fisher, negative_binomial, permutation, rate_ratio, welch
+from atmpsim.trial.counts import best_shape, log_likelihood, log_ratio
 from atmpsim.trial.escalation import (
     boin,
     boin_boundaries,
@@ -91,7 +91,9 @@ def test_fisher_and_newcombe():
 def test_negative_binomial_is_maximum_likelihood():
     rng = np.random.default_rng(4)
     a, b = (rng.poisson(m * rng.gamma(1.3, 1 / 1.3, (3, n))).astype(float) for m, n in ((3.0, 30), (5.0, 40)))
-    made = negative_binomial(a, b)
+    made = negative_binomial(a, b, rng=rng)
+    means = np.concatenate([np.full((3, n), c.mean(axis=1)[:, None]) for c, n in ((a, 30), (b, 40))], axis=1)
+    shapes = best_shape(np.concatenate([a, b], axis=1), means)
     for k in range(3):
         y, arm = np.concatenate([a[k], b[k]]), np.repeat([1.0, 0.0], [30, 40])
 
@@ -104,20 +106,55 @@ def test_negative_binomial_is_maximum_likelihood():
             loss, [1.0, 0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000}
         )
         assert np.log(made.estimate[k]) == pytest.approx(best.x[1], abs=1e-5)
-        shape = np.exp(best.x[2])
-        means = np.exp(best.x[0] + best.x[1] * arm)
-        assert float(log_likelihood(y, means, np.array(shape))) == pytest.approx(-best.fun, rel=1e-9)
-        error = np.sqrt(1 / 30 * (1 / a[k].mean() + 1 / shape) + 1 / 40 * (1 / b[k].mean() + 1 / shape))
-        assert np.log(made.high[k] / made.low[k]) / (2 * 1.959964) == pytest.approx(error, rel=1e-4)
+        assert shapes[k] == pytest.approx(np.exp(best.x[2]), rel=1e-4)
+        fitted = np.exp(best.x[0] + best.x[1] * arm)
+        assert float(log_likelihood(y, fitted, np.exp(best.x[2]))) == pytest.approx(-best.fun, rel=1e-9)
+        _, error = log_ratio(a[k].sum(), y.sum(), 30, 70, shapes[k])
+        curve = np.linalg.inv(hessian(loss, best.x))
+        print(f"error of the log ratio: {error:.4f}, from the likelihood's curvature {np.sqrt(curve[1, 1]):.4f}")
+        assert error == pytest.approx(np.sqrt(curve[1, 1]), rel=0.01)
 
 
-def test_negative_binomial_keeps_the_level_in_large_samples():
+def hessian(f, x, step=1e-3):
+    moves = step * np.eye(len(x))
+    return np.array([
+        [(f(x + p + q) - f(x + p - q) - f(x - p + q) + f(x - p - q)) / (4 * step**2) for q in moves] for p in moves
+    ])  # fmt: skip
+
+
+SPREADS = {
+    # three scans with gamma variation (shape 2) of a patient's own mean of 2, as lesions have it
+    "log-normal": lambda rng, shape: 2 * np.exp(np.sqrt(np.log(3)) * rng.standard_normal(shape) - np.log(3) / 2),
+    "gamma": lambda rng, shape: 2 * rng.standard_normal(shape) ** 2,
+}
+
+
+@pytest.mark.parametrize("sizes", [(69, 75), (10, 11)], ids=str)
+@pytest.mark.parametrize("spread", SPREADS)
+def test_negative_binomial_keeps_the_level_whatever_the_spread_of_patients(spread, sizes):
     rng = np.random.default_rng(5)
-    counts = rng.poisson(2.0 * rng.gamma(0.7, 1 / 0.7, (1200, 144))).astype(float)
-    hits = int((negative_binomial(counts[:, :69], counts[:, 69:]).p <= 0.05).sum())
-    small = (negative_binomial(counts[:, :10], counts[:, 10:20]).p <= 0.05).mean()
-    print(f"negative binomial, 69 against 75: {hits / 1200:.4f}; 10 against 10: {small:.4f}: not for small trials")
-    assert 0.03 < hits / 1200 < 0.08
+    mean = SPREADS[spread](rng, (1500, sum(sizes)))
+    counts = sum(rng.poisson(mean * rng.gamma(2.0, 0.5, mean.shape)) for _ in range(3)).astype(float)
+    a, b = counts[:, : sizes[0]], counts[:, sizes[0] :]
+    made = negative_binomial(a, b, rng=rng)
+    hits = int((made.p <= 0.05).sum())
+    low, high = stats.binomtest(hits, 1500).proportion_ci(0.99, "exact")
+    means = np.repeat(np.stack([a.mean(axis=1), b.mean(axis=1)], axis=1), sizes, axis=1)
+    log, error = log_ratio(a.sum(axis=1), counts.sum(axis=1), sizes[0], sum(sizes), best_shape(counts, means))
+    wald = (np.abs(log / error) > 1.959964).mean()  # as packages do it
+    covered = ((made.low <= 1) & (made.high >= 1)).mean()
+    robust = rate_ratio(a, b, rng=rng)
+    missed = ((robust.low > 1) | (robust.high < 1)).mean()
+    print(f"negative binomial, {spread}, {sizes}: {hits / 1500:.4f}, 99 % {low:.4f} to {high:.4f}, nominal 0.05; "
+          f"normal instead of shuffles {wald:.4f}; robust error with Student's t {missed:.4f}")  # fmt: skip
+    assert low < 0.05 < high
+    assert covered == pytest.approx(1 - hits / 1500, abs=0.005)  # the interval says what the p-value says
+    assert wald > (0.10 if spread == "log-normal" else 0.06)  # why shuffles are used
+
+
+def test_negative_binomial_without_events_in_an_arm_is_not_analysed():
+    made = negative_binomial(np.zeros((1, 5)), np.array([[1.0, 0, 2, 0, 4]]), rng=np.random.default_rng(8))
+    assert np.isnan([made.estimate, made.low, made.high, made.p]).all()
 
 
 def test_hazard_ratio_of_two_exponentials():
@@ -194,6 +231,12 @@ def test_recist_rules():
     made = recist(np.array([[20.0, 23.9, 24.1, 24.1]]), when)  # 20 % of 20 mm are less than 5 mm
     assert made.progressed.tolist() == [np.inf]
     assert recist(np.array([[20.0, 25.0, 25.0, 25.0]]), when).progressed.tolist() == [6.0]
+    # a new lesion counts at the next visit that is not missed, also in a response
+    new, shrinking = np.array([1.0]), np.array([[100.0, np.nan, 60.0, 60.0]])
+    made = recist(shrinking, when, new=new)
+    assert (made.progressed.tolist(), made.responded.tolist()) == ([12.0], [False])
+    assert recist(shrinking, when, new=new, confirm=4.0).progressed.tolist() == [12.0]
+    assert recist(shrinking, when, new=np.array([17.0]), confirm=4.0).progressed.tolist() == [np.inf]  # no later visit
     assert recist(np.array([[100.0, 65.0, 78.0, 79.0]]), when).progressed.tolist() == [12.0]  # from the nadir
     assert recist(np.array([[100.0, 69.0, 90.0, 80.0]]), when, confirm=4.0).responded.tolist() == [False]
     assert recist(np.array([[100.0, 69.0, 68.0, 80.0]]), when, confirm=4.0).responded.tolist() == [True]

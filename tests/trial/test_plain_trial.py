@@ -322,3 +322,20 @@ def test_what_the_rule_read_is_what_is_on_file(edited):
     stopped = patients["stopped"].values
     there = ~np.isnan(read).any(axis=2)
     np.testing.assert_array_equal(stopped[there], first[there])
+
+
+def test_new_lesions_end_progression_free_survival_at_their_hazard(edited):
+    """Lesions do not grow: who has a new one by day 30, 60 or 90 has progressed then, 1 - exp(-hazard*t) of all."""
+    path = edited(
+        ("error = 0.05", 'error = 0.0\nnew_lesions = "0.01 1/d"'),
+        add='\n[[endpoint]]\nname = "pfs"\nkind = "progression_free"\nassay = "lesion"\n',
+    )
+    tree = run_trial(path, overrides={"parameters.growth": "0 1/d"})
+    found = tree["endpoints"].to_dataset()
+    when, seen = found["pfs.time"].values, found["pfs.seen"].values
+    for visit in (30.0, 60.0, 90.0):
+        hits, total = int((seen & (when <= visit)).sum()), seen.size
+        low, high = exact_interval(hits, total, level=0.999)
+        assert low < 1 - np.exp(-0.01 * visit) < high
+    assert set(np.unique(when[seen])) == {30.0, 60.0, 90.0}
+    assert "event.new lesion, lesion" in tree["patients"].to_dataset()

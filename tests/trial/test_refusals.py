@@ -59,6 +59,21 @@ CASES = {
         "an assay",
         "add an [[assay]]",
     ),
+    "rule-on-an-event": (
+        (),
+        RULE.format("death >= 1"),
+        "a rule on 'death' of kind 'event'",
+        "reads the model at a visit",
+        "kind 'scale'",
+    ),
+    "rule-on-a-diary": (
+        (),
+        '\n[[assay]]\nname = "d"\nkind = "diary"\nof = "score"\nper = "28 d"\ndispersion = 1.0\n'
+        + RULE.format("d >= 1"),
+        "a rule on 'd' of kind 'diary'",
+        "at a visit",
+        "output behind it",
+    ),
     "rule-without-limit": ((), RULE.format("lesion is large"), "'lesion is large'", "ASSAY >= 1000", ""),
     "endpoint-on-lacking-state": (
         (('of = "survival"', 'of = "survivall"'),),
@@ -109,6 +124,13 @@ CASES = {
         "",
     ),
     "test-of-another-kind": ((('compare = "t"', 'compare = "fisher"'),), "", "'fisher' of a 'value'", "one of", ""),
+    "counts-of-what-is-no-count": (
+        (('compare = "t"', 'compare = "negative_binomial"'),),
+        "",
+        "'negative_binomial' of an assay of kind 'scale'",
+        "lesion_count",
+        "rate_ratio",
+    ),
     "neuroblastoma-criteria": (
         (),
         '\n[[endpoint]]\nname = "inrc"\nkind = "response"\nassay = "lesion"\ncriteria = "INRC"\n',
@@ -247,6 +269,17 @@ def test_a_rescue_is_given_by_rules_only(edited):
     rescue = '\n[[dose]]\nname = "rescue"\nrole = "rescue"\ninto = "given_cells"\namount = "1e6 cell"\n'
     table = expand_runs(load_inputs(edited(add=rescue)))
     assert [len(r.schedule.log) for r in table.runs] == [0, 1]
+
+
+@pytest.mark.parametrize("section", ["rule", "endpoint"])
+def test_run_refuses_what_only_a_trial_does(section, edited):
+    text = edited(add=RULE.format("lesion > 1")).read_text(encoding="utf-8")
+    kept = text[: text.index("[[endpoint]]")] + (RULE.format("lesion > 1") if section == "rule" else
+           '[[endpoint]]\nname = "e"\nkind = "value"\nassay = "score"\n')  # fmt: skip
+    path = edited()
+    path.write_text(kept, encoding="utf-8")
+    with pytest.raises(InputError, match=f"a {section} without .trial.*Add .trial."):
+        expand_runs(load_inputs(path))
 
 
 def test_run_says_that_rules_do_not_act(edited):

@@ -9,7 +9,8 @@ import pytest
 
 from atmpsim.errors import ScenarioError, UnitError
 from atmpsim.scenario import dosing
-from atmpsim.scenario.dosing import Dose, GivenDose, breakpoints, check, expand, parse_amount
+from atmpsim.scenario.amounts import parse_amount
+from atmpsim.scenario.dosing import Dose, GivenDose, breakpoints, check, expand
 from atmpsim.units import parse_unit
 
 

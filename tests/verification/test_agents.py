@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -104,6 +105,38 @@ def test_what_leaves_the_field_is_inside_the_cells(fields):
     kind = found.snapshots[2].cell_type
     assert inside[kind == 0].min() > 0.0
     np.testing.assert_allclose(inside[kind == 1], -20.0 * 300.0, rtol=1e-9)
+
+
+LENGTH, ENTERING = 320.0, 100.0  # µm, µm²/min
+
+
+def strip(dx, dt, *, end=160.0):
+    """Return a field that enters from both ends of a strip: held voxels are points of its border."""
+    held = Substrate(id=0, name="a", diffusion=ENTERING, boundary=(1.0, 1.0, None, None, None, None))
+    model = model_of([cell_type()], [[0, 0, 0]], substrates=(held,), half=(LENGTH + dx) / 2, phenotype=8.0)
+    model = replace(model, domain=replace(model.domain, voxel=(dx, dx, 20.0)))
+    field = run(model, 0, end, field_steps={"a": dt}).snapshots[1].density[0, 0]
+    return field[field.shape[0] // 2]
+
+
+def test_c9_order_of_the_implicit_fields(tell):
+    """Check C-9. In time against half the step; in space extrapolated to steps of 0, against Fourier's series.
+
+    Each solve leaves 1e-6, which adds up over steps: steps are long, so that it stays below the errors looked for.
+    """
+    fields = [strip(20.0, dt) for dt in (8.0, 4.0, 2.0, 1.0)]
+    by_time = [np.abs(a - b).max() for a, b in pairwise(fields)]
+    n, by_space = np.arange(1, 400, 2), []
+    modes = 4 / (n * np.pi) * np.exp(-ENTERING * (n * np.pi / LENGTH) ** 2 * 160.0)
+    for dx in (40.0, 20.0, 10.0):
+        field = (8 * strip(dx, 1.0) - 6 * strip(dx, 2.0) + strip(dx, 4.0)) / 3
+        exact = 1 - modes @ np.sin(np.pi * np.outer(n, np.linspace(0, 1, field.size)))
+        by_space.append(np.abs(field - exact)[field.size // 2])
+    orders = [np.log2(np.array(e[:-1]) / e[1:]) for e in (by_time, by_space)]
+    tell("C-9 order of the implicit fields in time", orders[0], (1, 1), 0.1)
+    tell("C-9 order of the implicit fields in space", orders[1], (2, 2), 0.1)
+    np.testing.assert_allclose(orders[0], 1.0, atol=0.1)
+    np.testing.assert_allclose(orders[1], 2.0, atol=0.1)
 
 
 def test_split_and_implicit_fields_have_one_limit():

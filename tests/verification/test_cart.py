@@ -21,15 +21,15 @@ def closed(times):
 # ---- T13: Stein 2019
 
 
-def test_t13_prediction_stein_typical_patient():
+def test_t13_prediction_stein_typical_patient(tell):
     times = np.array([0.0, 2.0, 4.0, 5.0, 14.0, 28.0, 90.0, 180.0, 365.0, 3000.0, 3100.0])
     made = simulate("cart_stein2019", times=times, rtol=1e-10, atol=1e-14, select=["car_transgene"])
     c = dict(zip(times.tolist(), made["car_transgene"].values, strict=True))
     doubling = 2 * np.log(2) / np.log(c[4.0] / c[2.0])
     late = 100 * np.log(2) / np.log(c[3000.0] / c[3100.0])
     early = np.log(2) / ALPHA
-    values = (doubling, early, late, c[28.0])
-    print(f"T13: {values}, target (0.78 d, 4.3 d, 217 d, 1373.6 copies/ug), tolerance 0.5 % (of the digits printed)")
+    tell("T13 doubling, two half-lives (d), copies per ug on day 28", (doubling, early, late, c[28.0]),
+         (0.78, 4.3, 217, 1373.6), "0.5 % of the digits printed")  # fmt: skip
     assert doubling == pytest.approx(0.7796, rel=5e-3)
     assert late == pytest.approx(217, rel=5e-3)
     assert c[28.0] == pytest.approx(1373.6, rel=5e-3)
@@ -44,11 +44,11 @@ def test_t13_early_half_life_after_the_peak():
     assert 2 * np.log(2) / np.log(e[0] / e[1]) == pytest.approx(4.332, rel=1e-3)
 
 
-def test_t13_closed_form_and_ode_agree_to_1e_8():
+def test_t13_closed_form_and_ode_agree_to_1e_8(tell):
     times = np.concatenate([np.linspace(0, 40, 401), np.linspace(41, 365, 325)])
     made = simulate("cart_stein2019", times=times, rtol=1e-11, atol=1e-14, select=["car_transgene"])
     off = np.abs(made["car_transgene"].values / closed(times) - 1).max()
-    print(f"T13: closed form against equations, {off:.1e}, tolerance 1e-8")
+    tell("T13 closed form against equations, largest relative difference", off, 0, 1e-8)
     assert off < 1e-8
 
 
@@ -91,11 +91,13 @@ def test_cytokine_release_of_the_reference_peak():
 # ---- Leon-Triana 2020
 
 
-def test_leon_triana_thresholds():
+def test_leon_triana_thresholds(tell):
     """CAR T cells turn where targets cross 1/(rho_C*tau_C); leukaemia turns where CAR T cells cross rho_L/alpha."""
     times = np.arange(0, 60, 0.001)
     made = simulate("cart_leon_triana2020", times=times, rtol=1e-9, atol=1e-3)
     c, leukaemia, b = (made[k].values for k in ("car_t_cells", "leukaemia_cells", "b_cells"))
+    turns = (leukaemia + b)[c.argmax()], c[leukaemia.argmax()]
+    tell("cells at which CAR T cells and leukaemia turn", turns, (1 / (0.25 * 4.5e-11 * 14), 1 / 30 / 4.5e-11), "0.5 %")
     assert (leukaemia + b)[c.argmax()] == pytest.approx(1 / (0.25 * 4.5e-11 * 14), rel=2e-3)
     assert c[leukaemia.argmax()] == pytest.approx(1 / 30 / 4.5e-11, rel=5e-3)
     assert float(made["expansion_threshold"][0]) == pytest.approx(6.349206e9, rel=1e-6)
@@ -138,7 +140,7 @@ def test_kimmel_tumour_is_driven_by_car_t_cells_alone():
     np.testing.assert_allclose(made["tumour_volume"].values, 94.86 * np.exp(growth), rtol=1e-5)
 
 
-def test_kimmel_extinction_against_the_formula_for_a_constant_rate():
+def test_kimmel_extinction_against_the_formula_for_a_constant_rate(tell):
     """Kendall's birth-death process from n cells with rates b and d: (d*(e - 1)/(d*e - b))**n, e = exp((d - b)*t)."""
     birth, times, n = 0.01, np.array([5.0, 10.0, 20.0]), 1e4
     made = simulate(
@@ -151,7 +153,7 @@ def test_kimmel_extinction_against_the_formula_for_a_constant_rate():
     e = np.exp((death - birth) * times)
     want = (death * (e - 1) / (death * e - birth)) ** n
     got = made["extinction_probability"].values
-    print(f"extinction of {n:g} cells at {times} d: {got}, formula {want}")
+    tell("extinction of 1e4 cells at 10 and 20 d against Kendall's formula", got[1:], want[1:], 1e-5)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-9)
     assert 0.01 < want[1] < 0.99
 

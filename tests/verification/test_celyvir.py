@@ -84,10 +84,10 @@ def case(name, solver="lsoda"):
 # (6.5e-6). Rows with 0.005 to 0.05 were printed with two or three digits.
 @pytest.mark.parametrize("row", REFERENCE, ids=lambda r: f"{r['case']}-{r['variable']}-{r['time_d']}d-to-{r['rtol']}")
 @pytest.mark.parametrize("solver", METHODS)
-def test_reference_number(row, solver):
+def test_reference_number(row, solver, tell):
     got = float(case(row["case"], solver)[row["variable"]].sel(time=float(row["time_d"])))
     want, close = float(row["value"]), float(row["atol"]) + float(row["rtol"]) * abs(float(row["value"]))
-    print(f"{row['case']} {row['variable']} at {row['time_d']} d: {got:.7g}, reference {row['value']} +- {close:.2g}")
+    tell(f"{row['case']} {row['variable']} at {row['time_d']} d", got, want, f"{close:.2g}")
     assert abs(got - want) <= close
 
 
@@ -183,7 +183,7 @@ def test_split_against_msc_biodistribution_at_one_hour(duration):
 
 
 @pytest.mark.parametrize("lesions", [2, pytest.param(3, marks=pytest.mark.campaign)])
-def test_c1_several_lesions_keep_cells_and_virus(lesions):
+def test_c1_several_lesions_keep_cells_and_virus(lesions, tell):
     routes = ["venous_msc_loaded", "venous_virus", f"tumour{lesions}_msc_injected", "tumour1_artery_msc_loaded"]
     made = solve(
         f"celyvir_{lesions}_lesions", times=[2.0, 5.0, 20.0],
@@ -191,6 +191,7 @@ def test_c1_several_lesions_keep_cells_and_virus(lesions):
         parameters={"debris_retained_share": 0.7, "carrier_release_from_lung": 0.2},
         select=["cells_accounted", "virus_accounted", "virus_produced", "free_virus_given"],
     )  # fmt: skip
+    tell(f"C-1 cells of {lesions} lesions at 2, 5, 20 d", made["cells_accounted"].values, (3e9,) * 3, 1e-8)
     np.testing.assert_allclose(made["cells_accounted"], 3e9, rtol=1e-8)
     np.testing.assert_allclose(made["virus_accounted"], made["virus_produced"] + made["free_virus_given"], rtol=1e-8)
 

@@ -46,10 +46,11 @@ def lost(median_doubling):
     return (first < drawn["manufacture"]) | drawn["release_failure"], doubling
 
 
-def test_t05_calibration_share_lost_before_the_first_infusion():
+def test_t05_calibration_share_lost_before_the_first_infusion(tell):
     share = lost(50.0)[0].mean()
     hazard_times_time = -np.log(1 - PUBLISHED)
-    print(f"T05: {share:.3f} lost, target {PUBLISHED:.2f}, tolerance 0.35-0.70; h*T = {hazard_times_time:.3f} (0.754)")
+    tell("T05 lost before the first infusion", share, PUBLISHED, "0.35-0.70")
+    tell("T05 h*T", hazard_times_time, 0.754, "its digits")
     assert 0.35 < share < 0.70
     assert share == pytest.approx(PUBLISHED, abs=0.05)
     assert hazard_times_time == pytest.approx(0.754, abs=5e-4)

@@ -38,11 +38,12 @@ def cell_index(times, *, start, virus, parameters):
     return made["cell_index"].values
 
 
-def test_t15_prediction_area_under_the_cell_index():
+def test_t15_prediction_area_under_the_cell_index(tell):
     times = np.linspace(START, END, 5001)
     curve = cell_index(times, start=1.52327, virus=0.002, parameters={})
     area = np.trapezoid(curve, times)
-    print(f"T15: model {area:.3f}, target {PUBLISHED}, tolerance 0.1 %; data {MEASURED}, tolerance 10 %")
+    tell("T15 area under the cell index, against the published model", area, PUBLISHED, "0.1 %")
+    tell("T15 the same against the measurements", area, MEASURED, "10 %")
     assert area == pytest.approx(PUBLISHED, rel=1e-3)
     assert area == pytest.approx(MEASURED, rel=0.1)
 

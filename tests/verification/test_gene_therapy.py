@@ -17,10 +17,6 @@ BOYS = Dose(into="blood_vector", amount=1.33e14 * 20)
 SIZE = 1500
 
 
-def tell(what, value, wanted, tolerance):
-    print(f"{what}: {np.round(value, 4)}, target {wanted}, tolerance {tolerance}")
-
-
 # ---- factor VIII
 
 
@@ -51,14 +47,21 @@ def test_factor_viii_half_life_of_production():
     assert made[1] / made[0] == pytest.approx(0.5, rel=1e-4)
 
 
-def test_factor_viii_calibration_bins_of_week_52():
+def test_factor_viii_calibration_bins_of_week_52(tell):
     activity = haemophilia_a(short_share=0.493)[0]
     below = np.array([(activity < limit).mean() for limit in (3, 5, 15)])
     tell("factor VIII, weeks 49-52, share below 3, 5, 15 IU/dL", below, (0.093, 0.116, 0.291), 0.02)
     np.testing.assert_allclose(below, (0.093, 0.116, 0.291), atol=0.02)
 
 
-def test_factor_viii_calibration_bins_of_years_2_and_3():
+@pytest.mark.xfail(strict=True, reason="no log-normal has both the bins and this mean, which is from memory")
+def test_factor_viii_prediction_mean_of_week_52(tell):
+    mean = haemophilia_a(short_share=0.493)[0].mean()
+    tell("factor VIII, weeks 49-52, mean in IU/dL (from memory)", mean, 42.9, "10 %")
+    assert mean == pytest.approx(42.9, rel=0.1)
+
+
+def test_factor_viii_calibration_bins_of_years_2_and_3(tell):
     """Two half-lives, fitted to these bins: better than one, not perfect."""
     two = haemophilia_a(short_share=0.493)[1:]
     got = [(two[0] < 5).mean(), (two[0] >= 40).mean(), *((two[1] < x).mean() for x in (3, 5)), (two[1] >= 40).mean()]
@@ -67,7 +70,7 @@ def test_factor_viii_calibration_bins_of_years_2_and_3():
     np.testing.assert_allclose(got, wanted, atol=0.065)
 
 
-def test_one_half_life_for_all_under_predicts_loss():
+def test_one_half_life_for_all_under_predicts_loss(tell):
     third = haemophilia_a(short_share=0.0)[2]
     low, high = (third < 3).mean(), (third >= 40).mean()
     tell("factor VIII, year 3, one half-life: < 3, >= 40", (low, high), (0.12, 0.21), 0.02)
@@ -142,15 +145,15 @@ def test_factor_ix_is_its_formula():
         np.testing.assert_allclose(made["factor_ix"].values, want, rtol=1e-6)
 
 
-def test_factor_ix_calibration_mean_at_six_months():
+def test_factor_ix_calibration_mean_at_six_months(tell):
     activity = haemophilia_b()[0]
-    tell("factor IX, six months, mean", activity.mean(), "36.2 (31.4-41.0)", "the interval")
+    tell("factor IX, six months, mean", activity.mean(), 36.2, "31.4-41.0")
     assert 31.4 < activity.mean() < 41.0
 
 
-def test_factor_ix_prediction_means_at_18_months_and_5_years():
+def test_factor_ix_prediction_means_at_18_months_and_5_years(tell):
     later = haemophilia_b()[[1, 3]].mean(axis=1)
-    tell("factor IX, 18 months and 5 years, mean", later, "34.3 (29.5-39.1), 36.1", "the interval; 10 %")
+    tell("factor IX, 18 months and 5 years, mean", later, (34.3, 36.1), "29.5-39.1; 10 %")
     assert 29.5 < later[0] < 39.1
     assert later[1] == pytest.approx(36.1, rel=0.1)
 
@@ -177,14 +180,14 @@ def boys():
     return simulate("aav_microdystrophin", times=[84.0, 365.25], doses=[BOYS], parameters=given)
 
 
-def test_microdystrophin_calibration_genomes_of_week_12():
+def test_microdystrophin_calibration_genomes_of_week_12(tell):
     genomes = boys()["muscle_genomes"].values[:, 0]
     tell("genomes per nucleus, week 12, mean and SD", (genomes.mean(), genomes.std()), (3.43, 2.02), "10 %")
     assert genomes.mean() == pytest.approx(3.43, rel=0.1)  # 12 weeks of growth and loss included
     assert genomes.std() == pytest.approx(2.02, rel=0.1)
 
 
-def test_microdystrophin_calibration_protein_and_fibres_of_week_12():
+def test_microdystrophin_calibration_protein_and_fibres_of_week_12(tell):
     """The published SD is 31.8 per cent of normal on 21 boys, so the mean is known to 6.9: two of these are allowed."""
     made = boys()
     protein = made["protein"].values[:, 0]
@@ -196,7 +199,7 @@ def test_microdystrophin_calibration_protein_and_fibres_of_week_12():
     assert float(at_mean["positive_fibres"][0]) == pytest.approx(78.92, abs=1)
 
 
-def test_microdystrophin_calibration_motor_gain_of_one_year():
+def test_microdystrophin_calibration_motor_gain_of_one_year(tell):
     made = boys()
     gain = (made["motor_score"] - made["motor_score_untreated"]).values[:, 1]
     tell("motor score, gain over untreated at one year, mean", gain.mean(), 0.7, 0.2)

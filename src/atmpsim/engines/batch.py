@@ -52,7 +52,7 @@ def integrate_batch(
         beyond=nothing,
     )  # fmt: skip
     output = Output(
-        times=times, kept=kept, samples=np.full((count, times.size, kept.size), np.nan),
+        times=times, kept=kept, samples=np.empty((count, times.size, kept.size)),
         next=np.zeros(count, dtype=np.int64), status=np.full(count, -1, dtype=np.int64),
         attempts=np.zeros(count, dtype=np.int64),
     )  # fmt: skip
@@ -60,6 +60,8 @@ def integrate_batch(
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         work = partial(advance, batch, _plans(equations, ensemble), limits, course, output)
         list(pool.map(work, range(0, count, CHUNK)))
+    for k in np.flatnonzero(output.next < times.size):  # given up before
+        output.samples[k, output.next[k] :] = np.nan
     return output.samples, output.status, output.attempts
 
 

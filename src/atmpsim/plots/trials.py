@@ -225,10 +225,9 @@ def _swimmer(axes: Axes, tree: xr.DataTree, replicate: int) -> None:
         if np.isfinite(patients["left"].values[k]) and patients["left"].values[k] <= when[k].max():
             axes.plot(last[k], row, ">", color=style.INK, markersize=3.5)
         for number, name in enumerate(events):
-            if np.isfinite(patients[name].values[k]):
-                axes.plot(
-                    patients[name].values[k], row, style.DOSE_MARKERS[number % 5], color=style.ALARM, markersize=4
-                )
+            when_seen = patients[name].values[k]
+            if np.isfinite(when_seen) and when_seen <= patients["left"].values[k]:  # nobody knows later ones
+                axes.plot(when_seen, row, style.DOSE_MARKERS[number % 5], color=style.ALARM, markersize=4)
     axes.set_yticks([])
     axes.set_ylim(len(order) - 0.5, -0.5)
     unit = str(visits["when"].attrs.get("units", ""))

@@ -14,17 +14,12 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from atmpsim.errors import ScenarioError
-from atmpsim.units import magnitude, parse_quantity, parse_unit
-
-if TYPE_CHECKING:
-    import pint
 
 SAMPLE_BEFORE = "before"
 SAMPLE_AFTER = "after"
@@ -149,48 +144,56 @@ def check(dose: Dose, *, where: str) -> None:
     atmpsim.errors.ScenarioError: dose 1 amount: found -1.0, expected a number of at least 0.
     """
     if not isinstance(dose.into, str) or not dose.into:
-        raise _wrong(f"{where} into", repr(dose.into), expected="the name of a state")
-    _number(dose.time, where=f"{where} time")
+        raise wrong(f"{where} into", repr(dose.into), expected="the name of a state")
+    finite_number(dose.time, where=f"{where} time")
     for key in ("amount", "lag", "bioavailability"):
-        _number(getattr(dose, key), where=f"{where} {key}", least=0.0)
+        finite_number(getattr(dose, key), where=f"{where} {key}", least=0.0)
     for key in ("duration", "rate", "every"):
         if getattr(dose, key) is not None:
-            _number(getattr(dose, key), where=f"{where} {key}", above=0.0)
+            finite_number(getattr(dose, key), where=f"{where} {key}", above=0.0)
     if dose.duration is not None and dose.rate is not None:
         remedy = "Bioavailability then scales the rate of the one, the duration of the other."
-        raise _wrong(where, "both duration and rate", expected="one of them", remedy=remedy)
+        raise wrong(where, "both duration and rate", expected="one of them", remedy=remedy)
     _check_repeats(dose, where=where)
 
 
 def _check_repeats(dose: Dose, *, where: str) -> None:
-    _number(dose.count, where=f"{where} count", least=1.0)
+    finite_number(dose.count, where=f"{where} count", least=1.0)
     if dose.count != int(dose.count):
-        raise _wrong(f"{where} count", repr(dose.count), expected="a whole number of at least 1")
+        raise wrong(f"{where} count", repr(dose.count), expected="a whole number of at least 1")
     if dose.count > 1 and dose.every is None:
         remedy = 'Give every, for example every = "7 d".'
-        raise _wrong(where, f"count = {dose.count} without every", expected="the interval between doses", remedy=remedy)
+        raise wrong(where, f"count = {dose.count} without every", expected="the interval between doses", remedy=remedy)
     if dose.count == 1 and dose.every is not None:
         remedy = "Give count, the number of doses, or leave every out."
-        raise _wrong(where, f"every = {dose.every} with count = 1", expected="a count above 1", remedy=remedy)
+        raise wrong(where, f"every = {dose.every} with count = 1", expected="a count above 1", remedy=remedy)
 
 
-def _wrong(where: str, found: str, *, expected: str, remedy: str = "") -> ScenarioError:
+def wrong(where: str, found: str, *, expected: str, remedy: str = "") -> ScenarioError:
+    """Return the complaint about a dose."""
     return ScenarioError(where=where, found=found, expected=expected, remedy=remedy)
 
 
-def _number(value: object, *, where: str, least: float = -math.inf, above: float = -math.inf) -> float:
+def finite_number(value: object, *, where: str, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite number of at least `least` and above `above`.
+
+    Raises
+    ------
+    ScenarioError
+        If it is anything else.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _wrong(where, repr(value), expected="a number in the model's own units")
+        raise wrong(where, repr(value), expected="a number in the model's own units")
     try:
         finite = math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest float
         finite = False
     if not finite:
-        raise _wrong(where, repr(value), expected="a finite number")
+        raise wrong(where, repr(value), expected="a finite number")
     if value < least:
-        raise _wrong(where, repr(value), expected=f"a number of at least {least:g}")
+        raise wrong(where, repr(value), expected=f"a number of at least {least:g}")
     if value <= above:
-        raise _wrong(where, repr(value), expected=f"a number above {above:g}")
+        raise wrong(where, repr(value), expected=f"a number above {above:g}")
     return float(value)
 
 
@@ -222,9 +225,9 @@ def expand(doses: Iterable[Dose], *, start: float, end: float, where: str, reset
     >>> made.boluses, made.after_end
     (((0.0, 'A', 10.0), (1.0, 'A', 10.0), (2.0, 'A', 10.0)), 2)
     """
-    start = _number(start, where=f"{where} start")
-    end = _number(end, where=f"{where} end", least=start)
-    cuts = sorted({_number(time, where=f"{where} reset", least=start) for time in resets})
+    start = finite_number(start, where=f"{where} start")
+    end = finite_number(end, where=f"{where} end", least=start)
+    cuts = sorted({finite_number(time, where=f"{where} reset", least=start) for time in resets})
     entries: list[_Entry] = []
     after_end = cancelled = 0
     for number, dose in enumerate(doses, 1):
@@ -254,77 +257,10 @@ def breakpoints(schedule: Schedule) -> tuple[float, ...]:
     return tuple(sorted(time for time in times if schedule.start <= time <= schedule.end))
 
 
-def parse_amount(text: str, *, weight_kg: float | None, target_unit: str | pint.Unit, where: str) -> float:
-    """Return the dose that a text gives, in the unit of the state it goes into.
-
-    Parameters
-    ----------
-    text
-        Amount with unit, absolute or per body weight, and optionally a cap: `2e6 cell/kg, max 2e8 cell`.
-    weight_kg
-        Body weight (kg), or None if the subject has none.
-    target_unit
-        Unit of the state.
-
-    Raises
-    ------
-    UnitError
-        If a unit is unknown or of another kind than the state's; cells never become particles.
-    ScenarioError
-        If a dose per body weight has no weight to multiply, is per body surface, is negative, or the cap is unclear.
-
-    Examples
-    --------
-    >>> parse_amount("2e6 cell/kg, max 2e8 cell", weight_kg=120.0, target_unit="cell", where="here")
-    200000000.0
-    >>> parse_amount("1e12 vp", weight_kg=None, target_unit="vp", where="here")
-    1000000000000.0
-    """
-    target = parse_unit(target_unit, where=where) if isinstance(target_unit, str) else target_unit
-    first, *rest = text.split(",") if isinstance(text, str) else [text]  # parse_quantity refuses what is not text
-    cap = _cap(rest, text=text, target=target, where=where)
-    amount = _absolute(first, weight_kg=weight_kg, target=target, where=where)
-    return min(_number(amount, where=where, least=0.0), cap)
-
-
-def _absolute(text: str, *, weight_kg: float | None, target: pint.Unit, where: str) -> float:
-    if re.search(r"/\s*\(?\s*m2\b", str(text)):  # `m2` is not a unit, but everybody writes it
-        raise _no_body_surface(text, where=where)
-    quantity = parse_quantity(text, where=where)
-    per = dict((quantity.units / target).dimensionality)
-    if per == {"[length]": -2}:
-        raise _no_body_surface(text, where=where)
-    if per != {"[mass]": -1}:
-        return magnitude(quantity, target, where=where)
-    if weight_kg is None:
-        remedy = "Give weight in [subject], or give the dose as an absolute amount."
-        raise _wrong(where, f"'{text.strip()}' for a subject without a weight", expected="a body weight", remedy=remedy)
-    weight = _number(weight_kg, where=f"{where} weight (kg)", above=0.0)
-    return magnitude(quantity * parse_quantity("1 kg", where=where), target, where=where) * weight
-
-
-def _no_body_surface(text: str, *, where: str) -> ScenarioError:
-    remedy = "Doses per body surface are not supported; multiply by the surface yourself."
-    return _wrong(
-        where, f"'{text.strip()}', a dose per body surface", expected="an amount or one per kg", remedy=remedy
-    )
-
-
-def _cap(rest: list[str], *, text: str, target: pint.Unit, where: str) -> float:
-    if not rest:
-        return math.inf
-    word, _, limit = rest[0].strip().partition(" ")
-    if len(rest) > 1 or word != "max":
-        remedy = "Write it like '2e6 cell/kg, max 2e8 cell'."
-        raise _wrong(where, f"'{text}'", expected="an amount, then at most one cap", remedy=remedy)
-    cap = magnitude(parse_quantity(limit, where=f"{where} max"), target, where=f"{where} max")
-    return _number(cap, where=f"{where} max", above=0.0)
-
-
 def _check_total(total: int, *, where: str) -> None:
     if total > MAX_DOSES:
         remedy = "Check every and count, or give one long infusion instead."
-        raise _wrong(where, f"more than {MAX_DOSES} doses", expected="fewer", remedy=remedy)
+        raise wrong(where, f"more than {MAX_DOSES} doses", expected="fewer", remedy=remedy)
 
 
 def _resolution(start: float, end: float) -> float:
@@ -335,7 +271,7 @@ def _repeats(dose: Dose, *, start: float, end: float, where: str) -> tuple[list[
     """Return the entries of one dose up to `end`, and the number of its repeats after `end`."""
     if dose.time < start:
         remedy = "Start the simulation earlier, or move the dose."
-        raise _wrong(f"{where} time", repr(dose.time), expected=f"a time from the start ({start:g}) on", remedy=remedy)
+        raise wrong(f"{where} time", repr(dose.time), expected=f"a time from the start ({start:g}) on", remedy=remedy)
     limit, count = end + _resolution(start, end), int(dose.count)
     first, every = float(dose.time) + float(dose.lag), float(dose.every or 0.0)
     if first > limit:
@@ -359,10 +295,10 @@ def _infusion(dose: Dose, *, resolution: float, where: str) -> tuple[float, floa
     else:
         duration, rate = 0.0, 0.0
     if not (math.isfinite(entering) and math.isfinite(duration) and math.isfinite(rate)):
-        raise _wrong(where, "a dose beyond the largest number", expected="a finite dose and rate")
+        raise wrong(where, "a dose beyond the largest number", expected="a finite dose and rate")
     if rate > 0.0 and entering > 0.0 and duration <= resolution:
         remedy = "It is too short to tell from 0; give it as a bolus."
-        raise _wrong(
+        raise wrong(
             where, f"an infusion of duration {duration:g}", expected=f"one longer than {resolution:.0e}", remedy=remedy
         )
     return duration, rate

@@ -11,8 +11,9 @@ from atmpsim.errors import ScenarioError
 from atmpsim.model.equations import Equations
 from atmpsim.model.spec import Model
 from atmpsim.scenario.agent_doses import dose_site
+from atmpsim.scenario.amounts import parse_amount
 from atmpsim.scenario.convert import check_text, dose_in_model_units, in_model_units, is_bare, no_unit, state_unit
-from atmpsim.scenario.dosing import Dose, parse_amount
+from atmpsim.scenario.dosing import Dose
 from atmpsim.scenario.nonmem import DosingTable, read_dosing_table
 from atmpsim.scenario.product import product_dose, read_product
 from atmpsim.scenario.reader import Inputs, dose_name

@@ -157,6 +157,7 @@ def expand_runs(inputs: Inputs) -> RunTable:
     """
     where = f"{inputs.name}.toml"
     scenario = check_schema(inputs.raw, where=where)
+    _needs_trial(scenario, where)
     agents, model = _models(inputs, scenario, where)
     courses = read_courses(scenario, model, inputs.tables, where=where)
     population = read_population(scenario, inputs, model, where=where)
@@ -187,6 +188,15 @@ def expand_runs(inputs: Inputs) -> RunTable:
     for run in runs:
         require_values(equations, {**run.given, **table.varied_values()}, keep, where=inputs.model_file)
     return table
+
+
+def _needs_trial(scenario: ScenarioFile, where: str) -> None:
+    """Raise if something acts or is made in a trial only, and there is none: it would be left out."""
+    for section in ("rule", "endpoint"):
+        if getattr(scenario, section) and scenario.trial is None:
+            raise ScenarioError(where=f"{where} [[{section}]]", found=f"a {section} without [trial]",
+                                expected="the visits of a [trial]",
+                                remedy="Add [trial] and use `atmpsim trial`, or remove it.")  # fmt: skip
 
 
 def _models(inputs: Inputs, scenario: ScenarioFile, where: str) -> tuple[AgentModel | None, Model]:

@@ -76,6 +76,7 @@ class AssayTable(Strict):
     per_cell: float | None = Field(None, gt=0.0, description="Light of one cell.")
     cutoffs: list[float] | None = Field(None, description="Of a grade: ln of the value at even odds, rising.")
     slope: float = Field(1.0, description="Log odds of a higher grade per e-fold.")
+    new_lesions: QuantityText | None = Field(None, description="Hazard that a new lesion appears: '0.1 1/month'.")
     curve: Literal["survival", "cumulative"] = Field("survival", description="What the output of an event is.")
     like: str | None = Field(None, description="An event of the same patients that comes before this one.")
 

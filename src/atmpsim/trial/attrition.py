@@ -18,7 +18,7 @@ INFORMATIVE = 2.0
 
 
 def growth_time(times: FloatArray, diameters: FloatArray) -> FloatArray:
-    """Return when untreated lesions have grown by 20 % and 5 mm; infinity where they do not.
+    """Return when untreated lesions have grown by 20 % and 5 mm, linear between samples; infinity where they do not.
 
     Parameters
     ----------
@@ -30,11 +30,16 @@ def growth_time(times: FloatArray, diameters: FloatArray) -> FloatArray:
     Examples
     --------
     >>> growth_time(np.array([0.0, 7.0, 14.0]), np.array([[50.0, 56.0, 62.0], [50.0, 50.0, 50.0]]))
-    array([14., inf])
+    array([11.66666667,         inf])
     """
-    first = diameters[..., :1]
-    grown = (diameters >= 1.2 * first) & (diameters - first >= 5.0)
-    return np.where(grown.any(axis=-1), times[grown.argmax(axis=-1)], np.inf)
+    limit = np.maximum(1.2 * diameters[..., :1], diameters[..., :1] + 5.0)
+    grown = diameters >= limit
+    right = np.maximum(grown.argmax(axis=-1), 1)
+    before, after = (np.take_along_axis(diameters, k[..., None], axis=-1)[..., 0] for k in (right - 1, right))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (limit[..., 0] - before) / (after - before)
+    when = times[right - 1] + share * (times[right] - times[right - 1])
+    return np.where(grown.any(axis=-1), when, np.inf)
 
 
 def before_infusion(

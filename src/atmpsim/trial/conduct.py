@@ -16,7 +16,7 @@ from atmpsim.trial.assays import AT_VISITS, Sampling, count, diameters
 from atmpsim.trial.chain import STEPS, nearest_step, paths, rated
 from atmpsim.trial.design import Design, outputs_of
 from atmpsim.trial.events import event_times
-from atmpsim.trial.keys import REPORTED, number
+from atmpsim.trial.keys import REPORTED, new_lesion, number
 from atmpsim.trial.pool import Pool, Who, interpolated, pick
 from atmpsim.trial.randomise import blocks, simple, stratified
 
@@ -89,6 +89,8 @@ def _conduct(design: Design, pool: Pool, *, first: int, streams: _Streams) -> Co
     truth, measured = _readings(design, pool, who, wait, when, unblinded, streams)
     left, informative = _left(design, when, measured, streams)
     died = np.minimum.reduce([events[e.death] for e in design.endpoints if e.death] or [np.full(shape, np.inf)])
+    # the dead have no new lesion
+    events = {k: v if k in design.assays else np.where(v < died, v, np.inf) for k, v in events.items()}
     seen = (fate == attrition.TREATED)[..., None] & (when < np.minimum(left, died)[..., None])
     missed = streams("visits").random(when.shape) < table.missing
     missed[..., 0] = False
@@ -153,6 +155,11 @@ def _sampled(design: Design, shape: tuple[int, int], rng: np.random.Generator) -
 def _events(design: Design, pool: Pool, who: Who, wait: FloatArray, streams: _Streams) -> dict[str, FloatArray]:
     made: dict[str, FloatArray] = {}
     for name, assay in design.assays.items():
+        if assay.new_lesions is not None:
+            hazard = (number(assay, "new_lesions") or 0.0) * design.rate("1/d")
+            draw = streams(f"new lesions {name}").exponential(size=wait.shape)
+            times = draw / hazard if hazard > 0 else np.full(wait.shape, np.inf)
+            made[new_lesion(name)] = np.where(times <= design.horizon, times, np.inf)
         if assay.kind != "event":
             continue
         draw = streams(f"event {assay.like or name}").random(wait.shape)

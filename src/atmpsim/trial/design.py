@@ -254,9 +254,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Which assays an endpoint of a kind can be made of; the others are made of any that is read at visits."""
 
+COUNTED = ("lesion_count", "diary")
+"""Assays that count: only of these has an endpoint a negative binomial likelihood."""
 TESTS: Mapping[str, tuple[str, ...]] = {
-    "change": ("t", "ancova", "permutation"), "value": ("t", "ancova", "permutation"),
-    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "negative_binomial", "rate_ratio"),
+    "change": ("t", "ancova", "permutation"),
+    "value": ("t", "ancova", "permutation", "negative_binomial", "rate_ratio"),
+    "maximum": ("t", "permutation"), "rate": ("t", "permutation", "rate_ratio"),
     "total": ("t", "permutation", "negative_binomial", "rate_ratio"), "above": ("fisher",), "below": ("fisher",),
     "positive": ("fisher",), "response": ("fisher",), "confirmed_progression": ("fisher", "logrank", "cox"),
     "progression_free": ("logrank", "cox", "fisher"), "time_to": ("logrank", "cox", "fisher"),
@@ -287,6 +290,10 @@ def check_endpoint(endpoint: EndpointTable, design: Design, *, where: str) -> No
     if endpoint.compare != "none" and endpoint.compare not in TESTS[endpoint.kind]:
         raise ScenarioError(where=f"{where} compare", found=f"'{endpoint.compare}' of a '{endpoint.kind}'",
                             expected=one_of((*TESTS[endpoint.kind], "none")))  # fmt: skip
+    if endpoint.compare == "negative_binomial" and assay.kind not in COUNTED:
+        raise ScenarioError(where=f"{where} compare", found=f"'negative_binomial' of an assay of kind '{assay.kind}'",
+                            expected=f"a kind that counts: {one_of(COUNTED)}",
+                            remedy="'rate_ratio' compares means of anything.")  # fmt: skip
     if endpoint.criteria in _REFUSED:
         raise ScenarioError(where=f"{where} criteria", found=f"'{endpoint.criteria}'", expected="'RECIST 1.1'",
                             remedy=f"It also needs {_REFUSED[endpoint.criteria]}.")  # fmt: skip

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from atmpsim.scenario.trial_schema import EndpointTable
 from atmpsim.trial.design import Design
-from atmpsim.trial.responses import disability_progression, recist
+from atmpsim.trial.keys import new_lesion
+from atmpsim.trial.responses import Lesions, disability_progression, recist
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -62,7 +63,7 @@ def outcome(endpoint: EndpointTable, design: Design, record: Record) -> Outcome:
         return _timed(endpoint, design, record, analysed)
     values, when = _visits(endpoint, record)
     last = design.visit(endpoint.at or endpoint.until, endpoint.name)
-    made = _value(endpoint, design, values, when, last)
+    made = _value(endpoint, design, record, values, when, last)
     if endpoint.missing == "failure":
         made = np.where(np.isnan(made), 0.0, made)
     # who left early has no count of the whole period
@@ -84,7 +85,15 @@ def _visits(endpoint: EndpointTable, record: Record) -> tuple[FloatArray, FloatA
     return values, record.when
 
 
-def _value(endpoint: EndpointTable, design: Design, values: FloatArray, when: FloatArray, last: int) -> FloatArray:
+def _lesions(endpoint: EndpointTable, design: Design, record: Record, values: FloatArray, when: FloatArray) -> Lesions:
+    """Return response and progression; a new lesion counts once it is seen."""
+    new = record.events.get(new_lesion(endpoint.assay), np.full(values.shape[:-1], np.inf))
+    return recist(values, when, new=new, confirm=design.time(endpoint.confirm, "confirm", 0.0))
+
+
+def _value(
+    endpoint: EndpointTable, design: Design, record: Record, values: FloatArray, when: FloatArray, last: int
+) -> FloatArray:
     kind, there = endpoint.kind, values[..., last]
     span = values[..., 1 : last + 1]
     if kind == "change":
@@ -98,9 +107,7 @@ def _value(endpoint: EndpointTable, design: Design, values: FloatArray, when: Fl
     if kind == "rate":
         return span.sum(axis=-1) / ((when[..., last] - when[..., 0]) / design.year)
     if kind == "response":
-        made = recist(
-            values[..., : last + 1], when[..., : last + 1], confirm=design.time(endpoint.confirm, "confirm", 0.0)
-        )
+        made = _lesions(endpoint, design, record, values[..., : last + 1], when[..., : last + 1])
         return np.where(np.isnan(values[..., 0]), np.nan, made.responded.astype(np.float64))
     if kind == "positive":
         limit = endpoint.threshold if endpoint.threshold is not None else design.assays[endpoint.assay].lloq or 0.0
@@ -122,11 +129,11 @@ def _timed(endpoint: EndpointTable, design: Design, record: Record, analysed: Bo
     else:
         values, when = _visits(endpoint, record)
         baseline = values[..., 0]
-        delay = design.time(endpoint.confirm, "confirm", 0.0)
         if assay.kind == "edss":
+            delay = design.time(endpoint.confirm, "confirm", 0.0)
             event = disability_progression(values, when, confirm=delay)
         else:
-            event = recist(values, when, confirm=delay).progressed
+            event = _lesions(endpoint, design, record, values, when).progressed
         # after the last visit nobody knows
         seen = np.where(np.isnan(values), -np.inf, when).max(axis=-1)
         end = np.minimum(end, np.maximum(seen, 0.0))

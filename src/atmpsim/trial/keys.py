@@ -19,7 +19,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "gamma_camera": (*_LIMITS, "isotope_half_life", "counts", "attenuation"),
     "bioluminescence": (*_LIMITS, "attenuation", "per_cell"),
     "factor_one_stage": (*_LIMITS, "ratio", "better"), "factor_chromogenic": (*_LIMITS, "ratio", "better"),
-    "concentration": (*_LIMITS, "ratio", "better"), "diameter": ("error", "better", "window"),
+    "concentration": (*_LIMITS, "ratio", "better"), "diameter": ("error", "better", "window", "new_lesions"),
     "edss": ("error", "better", "expectation", "window"),
     "lesion_count": ("dispersion", "better", "window"), "diary": ("dispersion", "better", "per"), "scale": _REPORTED,
     "blot": (*_LIMITS, "ratio", "better"), "grade": ("cutoffs", "slope", "window", "better"),
@@ -34,8 +34,13 @@ REPORTED = ("scale", "edss")
 """Scales that a patient or a rater reports: knowing the treatment shifts them, and nothing else."""
 _UNITS = {
     "leucocytes": "1/L", "leucocytes_low": "1/L", "recovery_half_time": "d", "volume": "L", "sample": "mL",
-    "isotope_half_life": "d", "placebo_half_time": "d", "per": "d",
+    "isotope_half_life": "d", "placebo_half_time": "d", "per": "d", "new_lesions": "1/d",
 }  # fmt: skip
+
+
+def new_lesion(assay: str) -> str:
+    """Return the name of the event that a new lesion beside those of an assay of diameters is."""
+    return f"new lesion, {assay}"
 
 
 def check_assay(assay: AssayTable, *, where: str) -> None:
@@ -60,7 +65,8 @@ def check_assay(assay: AssayTable, *, where: str) -> None:
     if assay.low is not None and assay.high is not None and not assay.low < assay.high:
         raise ScenarioError(where=f"{where} high", found=f"{assay.high:g}", expected=f"a value above {assay.low:g}")
     for key in _UNITS:
-        number(assay, key, where=where)
+        if (number(assay, key, where=where) or 0.0) < 0:
+            raise ScenarioError(where=f"{where} {key}", found=f"'{getattr(assay, key)}'", expected="at least 0")
 
 
 def number(assay: AssayTable, key: str, *, where: str = "assay", unit: str | None = None) -> float | None:

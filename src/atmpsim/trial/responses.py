@@ -12,7 +12,7 @@ BoolArray = NDArray[np.bool_]
 
 PARTIAL, PROGRESSION, LEAST = 0.70, 1.20, 5.0
 """RECIST 1.1 (Eisenhauer 2009, Eur J Cancer 45:228, doi:10.1016/j.ejca.2008.10.026): -30 % of the baseline; +20 % and
-5 mm over the smallest sum. New lesions and non-target lesions are not modelled."""
+5 mm over the smallest sum, or a new lesion. Non-target lesions are not modelled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +24,7 @@ class Lesions:
     best_change: FloatArray
 
 
-def recist(sums: FloatArray, when: FloatArray, *, confirm: float = 0.0) -> Lesions:
+def recist(sums: FloatArray, when: FloatArray, *, new: FloatArray | float = np.inf, confirm: float = 0.0) -> Lesions:
     """Return response and progression of sums of diameters.
 
     Parameters
@@ -33,6 +33,8 @@ def recist(sums: FloatArray, when: FloatArray, *, confirm: float = 0.0) -> Lesio
         mm, over (…, visit); NaN where nobody was seen. The first is the baseline.
     when
         Times of the visits, of the same shape.
+    new
+        When a new lesion appears, over (…): progression at the next visit at which somebody is seen.
     confirm
         A response or progression counts if it is seen again at a visit so much later, and at those between.
 
@@ -43,16 +45,19 @@ def recist(sums: FloatArray, when: FloatArray, *, confirm: float = 0.0) -> Lesio
     ([True], [inf])
     >>> recist(np.array([[100.0, 60.0, 65.0, 79.0]]), np.array([[0.0, 6.0, 12.0, 18.0]])).progressed.tolist()
     [18.0]
+    >>> recist(np.array([[100.0, 60.0, 60.0]]), np.array([[0.0, 6.0, 12.0]]), new=np.array([7.0])).progressed.tolist()
+    [12.0]
     """
     first = sums[..., :1]
     nadir = _running_minimum(sums)
     before = np.concatenate([first, nadir[..., :-1]], axis=-1)
-    worse = (sums >= PROGRESSION * before) & (sums - before >= LEAST)
+    spread = (when >= np.asarray(new)[..., None]) & ~np.isnan(sums)  # a new lesion stays
+    worse = (sums >= PROGRESSION * before) & (sums - before >= LEAST) | spread
     smaller = sums <= PARTIAL * first
     worse[..., 0] = smaller[..., 0] = False
     if confirm > 0:  # each compared with the smallest sum before it was first seen
         worse = confirmed(sums, when, lambda later, k: (later >= PROGRESSION * before[..., k]) &
-                          (later - before[..., k] >= LEAST), found=worse, delay=confirm)  # fmt: skip
+                          (later - before[..., k] >= LEAST) | spread[..., k], found=worse, delay=confirm)  # fmt: skip
         smaller = confirmed(sums, when, lambda later, k: later <= PARTIAL * first[..., 0], found=smaller, delay=confirm)
     progressed = np.where(
         worse.any(axis=-1), np.take_along_axis(when, worse.argmax(axis=-1)[..., None], -1)[..., 0], np.inf

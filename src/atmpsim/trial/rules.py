@@ -75,8 +75,9 @@ def read_rule(
                             remedy=did_you_mean(name, assays)
                             or "A rule acts on what is read; add an [[assay]] of that state.")  # fmt: skip
     if assays[name].kind in UNREADABLE:
-        raise ScenarioError(where=f"{where} when", found=f"an assay of kind '{assays[name].kind}'",
-                            expected="one whose readings follow from the model")  # fmt: skip
+        raise ScenarioError(where=f"{where} when", found=f"a rule on '{name}' of kind '{assays[name].kind}', which is "
+                            "drawn after treatment is known", expected="an assay that reads the model at a visit",
+                            remedy="Add one of the output behind it, for example of kind 'scale'.")  # fmt: skip
     if table.dose is not None and table.dose not in doses:
         raise ScenarioError(where=f"{where} dose", found=f"'{table.dose}'", expected=f"a dose: {one_of(doses)}",
                             remedy=did_you_mean(table.dose, doses))  # fmt: skip
