@@ -8,24 +8,24 @@ from atmpsim.kernels.compiling import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_values(values, bits, places, counts, column, shift, offset, first, last):
+def count_values(values, bits, table, places, counts, shift, offset, first, last):
     """Count each value of a column in the bin that its own bits spell; return how many bins are not empty.
 
     Parameters
     ----------
     values, bits
         (run, column), and the same memory as int64.
+    table
+        (column, bin), zeros. Bins 0 and 1 hold negative values and zeros; NaN is not counted.
     places, counts
         (run * column,), written: the bins that are not empty, in order, as column * bins + bin, and their counts.
-    column
-        (bin,), zeros. Bins 0 and 1 hold negative values and zeros; NaN is not counted.
     shift, offset
         A positive value is in bin `(bits >> shift) - offset`, but at least in `first` and at most in `last`.
     """
-    found = 0
-    for j in range(values.shape[1]):
-        lowest, highest = column.size, -1
-        for k in range(values.shape[0]):
+    rows, columns = values.shape
+    lowest, highest = np.full(columns, table.shape[1]), np.full(columns, -1)
+    for k in range(rows):
+        for j in range(columns):
             value = values[k, j]
             if value > 0.0:
                 place = min(max((bits[k, j] >> shift) - offset, first), last)
@@ -35,12 +35,13 @@ def count_values(values, bits, places, counts, column, shift, offset, first, las
                 place = 0
             else:
                 continue
-            column[place] += 1
-            lowest, highest = min(lowest, place), max(highest, place)
-        for place in range(lowest, highest + 1):
-            if column[place] > 0:
-                places[found], counts[found] = j * column.size + place, column[place]
-                column[place] = 0
+            table[j, place] += 1
+            lowest[j], highest[j] = min(lowest[j], place), max(highest[j], place)
+    found = 0
+    for j in range(columns):
+        for place in range(lowest[j], highest[j] + 1):
+            if table[j, place] > 0:
+                places[found], counts[found] = j * table.shape[1] + place, table[j, place]
                 found += 1
     return found
 

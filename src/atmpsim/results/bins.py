@@ -62,9 +62,9 @@ def count(values: FloatArray) -> tuple[IntArray, IntArray]:
     from atmpsim.kernels.reductions import count_values  # compiles; only reductions need it
 
     own = np.ascontiguousarray(values)
-    places, counts = np.empty(own.size, dtype=np.int64), np.empty(own.size, dtype=np.int64)
-    column = np.zeros(BINS, dtype=np.int64)
-    found = count_values(own, own.view(np.int64), places, counts, column, _SHIFT, _OFFSET - _FIRST, TINY, HUGE)
+    places, counts = np.empty(own.size, dtype=np.int64), np.empty(own.size, dtype=np.uint32)
+    table = np.zeros((own.shape[1], BINS), dtype=np.uint32)
+    found = count_values(own, own.view(np.int64), table, places, counts, _SHIFT, _OFFSET - _FIRST, TINY, HUGE)
     return places[:found], counts[:found]
 
 

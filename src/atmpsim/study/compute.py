@@ -18,7 +18,7 @@ from atmpsim.study.solved import Columns, Saving, Solved, stacked
 
 FloatArray = NDArray[np.float64]
 Adjust = Callable[[Group], Group]
-BATCH = 256
+BATCH = 1024
 """Runs that are integrated at a time: bounds the memory for states, which are more than what is kept."""
 
 
@@ -64,7 +64,7 @@ def compute(
         Where runs that take long save their state, to go on from it; only the agent engine does.
     """
     made = nothing(table, labels, begin, end)
-    batch = BATCH if threads == 1 else 8 * BATCH
+    batch = BATCH if threads == 1 else 2 * BATCH
     messages, tables = [""] * made.size, []
     for planned in rows(table, begin, end):
         group = planned if adjust is None else adjust(planned)
@@ -112,7 +112,7 @@ def nothing(table: RunTable, labels: Labels, begin: int, end: int) -> Computed:
 
         shots = len(table.scenario.agents.snapshots)
         fields = {k: np.repeat(v[None], size, axis=0) for k, v in no_fields(table, shots).items()}
-    curves = {name: np.full((size, table.times.size), np.nan) for name in table.curves}
+    curves = {name: np.empty((size, table.times.size)) for name in table.curves}
     return Computed(
         begin=begin, curves=curves, metrics={f"{k}.{metric}": np.full(size, np.nan) for k, metric in table.metrics},
         parameters=np.empty((size, len(labels.parameters))), status=np.zeros(size, dtype=np.int8),
