@@ -246,10 +246,10 @@ def _load(path: str | os.PathLike[str], where: str) -> xr.DataTree:
                 return stored
             with stored:
                 return stored.load()
-    except FileNotFoundError as error:
-        raise ResultError(where=where, found="no result there", expected="a result (.zarr or .nc)",
-                          remedy="Check the address, and that you may read it.") from error  # fmt: skip
     except Exception as error:  # storage layers raise whatever they like on damaged files
+        if "://" in str(path) and isinstance(error, FileNotFoundError):
+            raise ResultError(where=where, found="no result there", expected="a result of atmpsim",
+                              remedy="Check the address, and that you may read it.") from error  # fmt: skip
         kind = "a folder" if Path(path).is_dir() else "a file"
         raise ResultError(where=where, found=f"{kind} that cannot be read ({type(error).__name__})",
                           expected="a result of atmpsim (.zarr or .nc)",
