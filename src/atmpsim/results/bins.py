@@ -57,7 +57,7 @@ def middle_of(bins: IntArray) -> FloatArray:
     return np.where(bins == ZERO, 0.0, np.where(bins == NEGATIVE, np.nan, made))
 
 
-def count(values: FloatArray) -> tuple[IntArray, IntArray]:
+def count(values: FloatArray) -> tuple[IntArray, NDArray[np.uint32]]:
     """Return where the counts of values of shape (run, column) are not zero (column * BINS + bin), and the counts."""
     from atmpsim.kernels.reductions import count_values  # compiles; only reductions need it
 
