@@ -1,9 +1,9 @@
 """The batch solver: work against precision, share of the machine's peak, scaling, and time to compile.
 
-`python -m benchmarks ode [TRAJECTORIES]` prints, for each workload and tolerance, trajectories per second and the
-achieved error of the batch solver and of its peers, interleaved in one process on one core, by processor time; the
-ratios at equal achieved error (log-log interpolation between tolerances); how the time scales with states,
-trajectories and threads; compile times; and ends with one line of JSON.
+`python -m benchmarks ode [TRAJECTORIES [WORKLOAD|scaling ...]]` prints, for each workload and tolerance, trajectories
+per second and the achieved error of the batch solver and of its peers, interleaved in one process on one core, by
+processor time; the ratios at equal achieved error (log-log interpolation between tolerances); how the time scales with
+states, trajectories and threads; compile times; and ends with one line of JSON.
 
 The error of a trajectory is the largest over states and samples of `|y - exact| / (|exact| + 1e-4 peak)`. Exact is
 the batch solver at rtol 1e-11, whose distance from LSODA on scalar code at rtol 1e-12 is printed.
@@ -42,11 +42,11 @@ EXACT, CHECKED = 100, 2  # trajectories with an exact solution, and those of the
 def main(arguments: Sequence[str]) -> None:
     """Print a table for each workload and one line of JSON at the end."""
     count = int(arguments[0]) if arguments else 1024
-    chosen = [w for w in workloads() if len(arguments) < 2 or w.name in arguments[1:]]
-    found: dict[str, object] = {w.name: _compare(w, count) for w in chosen}
-    by_name = {w.name: w for w in chosen}
-    if "msc_pbpk38" in by_name and len(arguments) < 2:
-        found["scaling"] = _scaling.measure(by_name["msc_pbpk38"])
+    names = arguments[1:]
+    known = {w.name: w for w in workloads()}
+    found: dict[str, object] = {n: _compare(w, count) for n, w in known.items() if not names or n in names}
+    if "msc_pbpk38" in known and (not names or "scaling" in names):
+        found["scaling"] = _scaling.measure(known["msc_pbpk38"])
     print(json.dumps(found))
 
 

@@ -17,8 +17,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LIMITS = {"import atmpsim": 0.3, "atmpsim --help": 0.5, "first run": 20.0, "second run": 4.0}
+LIMITS = {
+    "import atmpsim": 0.3, "atmpsim --help": 0.5, "first run": 20.0, "second run": 4.0, "first simulate": 6.0,
+    "second simulate": 1.0,
+}  # fmt: skip
 RUN = ("-m", "atmpsim", "run", "celyvir-weekly")
+SIMULATE = ("-c", "import atmpsim; atmpsim.simulate('celyvir', times=[0.0, 1.0])")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -30,6 +34,8 @@ def main(arguments: Sequence[str]) -> None:
         "atmpsim --help": _median(["-m", "atmpsim", "--help"], repeats),
         "first run": _median(RUN, max(1, repeats // 2), fresh=True),
         "second run": _median(RUN, repeats),
+        "first simulate": _median(SIMULATE, max(1, repeats // 2), fresh=True),
+        "second simulate": _median(SIMULATE, repeats),
     }
     for name, seconds in medians.items():
         limit = f"   at most {LIMITS[name]:g} s wanted" if name in LIMITS else ""
