@@ -92,7 +92,7 @@ def _overhead(count: int) -> dict[str, float]:
     ours, bare = [], []
     for repeat in range(3):
         with tempfile.TemporaryDirectory() as folder:
-            ours.append(_seconds(lambda folder=folder: run_stream(table, inputs, f"{folder}/a.zarr", chunk=256)))
+            ours.append(_seconds(lambda folder=folder: run_stream(table, inputs, f"{folder}/a.zarr")))
             bare.append(_seconds(lambda folder=folder: _bare(table, f"{folder}/b.zarr")))
         if repeat == 0:  # what is compiled is compiled now
             ours, bare = [], []
