@@ -70,19 +70,25 @@ def compute(
         group = planned if adjust is None else adjust(planned)
         for first in range(0, group.members.size, batch):
             part = group.part(first, first + batch)
-            own = part.members - begin
+            own = _rows(part.members - begin)
             solved = _solve(table, labels, part, threads, saving)
             for name, values in solved.curves.items():
                 made.curves[name][own] = values
             for name, field_values in solved.fields.items():
                 made.fields[name][own] = field_values
             made.parameters[own], made.status[own], made.steps[own] = solved.parameters, solved.status, solved.steps
-            for row, message in zip(own.tolist(), solved.messages, strict=True):
+            for row, message in zip((part.members - begin).tolist(), solved.messages, strict=True):
                 messages[row] = message
             tables.append(solved.tables)
     curves = {**made.curves, **_measured(table, made.curves, begin, end)}
     metrics = metric_values(curves, table.metrics, table.times, labels.limits)
     return replace(made, curves=curves, metrics=metrics, messages=tuple(messages), tables=_in_order(stacked(tables)))
+
+
+def _rows(own: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+    """Return rows as a slice where they are neighbours: whole blocks are copied much faster."""
+    first, last = int(own[0]), int(own[-1]) + 1
+    return slice(first, last) if np.array_equal(own, np.arange(first, last)) else own
 
 
 def _in_order(tables: Mapping[str, Columns]) -> dict[str, Columns]:
