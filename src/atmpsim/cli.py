@@ -298,7 +298,7 @@ def plot(
 def rerun(
     result: run_cli.Result,
     check: Annotated[bool, typer.Option("--check", help="Compare with what is stored.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Store the remade result there.")] = None,
+    out: run_cli.Out = None,
     tolerance: Annotated[
         float, typer.Option(help="Largest difference, relative to peaks, on another platform.")
     ] = 1e-4,

@@ -21,6 +21,8 @@ def test_a_result_at_an_address(folder, command):
     assert command("summary", HERE).code == 0
     assert command("plot", HERE, "-o", "again.png").code == 0
     assert command("rerun", HERE, "--check").code == 0
+    assert command("rerun", HERE, "-o", "memory://bucket/again.zarr").code == 0
+    assert command("status", "memory://bucket/again.zarr").code == 0
     assert command("convert", HERE, "tiny.csv").code == 0
     assert command("run", "tiny.toml", "-o", HERE, "--resume", "--no-plot").code == 0
 

@@ -1,6 +1,6 @@
 """The batch driver as machine code that is kept on disk: a process that finds it need not load the compiler.
 
-Numba takes ten seconds for the driver. Its result, optimised for no processor in particular, therefore comes with the
+Numba takes long for the driver. Its result, optimised for no processor in particular, therefore comes with the
 package for the most usual platform: `python -m atmpsim.compile.driver` writes it after a change of the kernels.
 """
 
