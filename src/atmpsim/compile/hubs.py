@@ -95,7 +95,7 @@ def _entries(known: _Dependencies, hubs: Collection[int]) -> Entries:
         seen[node] = set().union(*(seen[c] for c in children)) if children else known.states[node]
         if node in number:
             inside[node], seen[node] = seen[node], {number[node]}
-    made = {(k, j) for k, root in enumerate(known.equations) for j in seen[root]}
+    made = {(k, j) for k, root in enumerate(known.equations) for j in (*seen[root], k)}
     return made | {(row, j) for hub, row in number.items() for j in (*inside[hub], row)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 
@@ -17,42 +17,60 @@ class Elimination:
     order: tuple[int, ...]
     slots: dict[tuple[int, int], int]
 
-    def right_of(self, row: int) -> list[int]:
-        """Return the columns of U right of the diagonal in a row."""
-        return sorted(j for i, j in self.slots if i == row and j > row)
-
 
 def plan_elimination(size: int, entries: Collection[tuple[int, int]]) -> Elimination:
-    """Return an elimination order of little fill-in (minimum degree on the symmetrised pattern) and its fill-in.
+    """Return an elimination order of little fill-in and its fill-in; entries on the diagonal are eliminated first.
 
-    Source of the method: George, Liu 1989 SIAM Review 31:1, doi:10.1137/1031001.
+    The order is that of minimum local fill-in, on the pattern as it is: a network of reactions is far from symmetric.
+    Source of the method: Tinney, Walker 1967 Proceedings of the IEEE 55:1801 (scheme 3), doi:10.1109/PROC.1967.6011.
     """
-    order = _minimum_degree(size, entries)
+    order = _minimum_fill(size, entries)
     position = {row: k for k, row in enumerate(order)}
-    rows: list[set[int]] = [{k} for k in range(size)]
+    rows = [1 << k for k in range(size)]  # a bit for every entry
     for i, j in entries:
-        rows[position[i]].add(position[j])
+        rows[position[i]] |= 1 << position[j]
     for k in range(size):
-        beyond = {j for j in rows[k] if j > k}
+        beyond = rows[k] >> k << k
         for i in range(k + 1, size):
-            if k in rows[i]:
+            if rows[i] >> k & 1:
                 rows[i] |= beyond
-    places = [(i, j) for i in range(size) for j in sorted(rows[i])]
+    places = [(i, j) for i in range(size) for j in _bits(rows[i])]
     return Elimination(order=tuple(order), slots={place: k for k, place in enumerate(places)})
 
 
-def _minimum_degree(size: int, entries: Collection[tuple[int, int]]) -> list[int]:
-    near: list[set[int]] = [set() for _ in range(size)]
+def _minimum_fill(size: int, entries: Collection[tuple[int, int]]) -> list[int]:
+    rows, columns, diagonal = [0] * size, [0] * size, [False] * size
     for i, j in entries:
-        if i != j:
-            near[i].add(j)
-            near[j].add(i)
-    left, order = set(range(size)), []
-    while left:
-        nearest = min(left, key=lambda row: (len(near[row]), row))
-        left.discard(nearest)
-        order.append(nearest)
-        for row in near[nearest]:
-            near[row] |= near[nearest]
-            near[row] -= {row, nearest}
+        if i == j:
+            diagonal[i] = True
+        else:
+            rows[i] |= 1 << j
+            columns[j] |= 1 << i
+
+    def cost(k: int) -> tuple[bool, int, int, int]:
+        fill = sum((rows[k] & ~rows[i] & ~(1 << i)).bit_count() for i in _bits(columns[k]))
+        return not diagonal[k], fill, rows[k].bit_count() * columns[k].bit_count(), k
+
+    costs, order = {k: cost(k) for k in range(size)}, list[int]()
+    while costs:
+        pivot = min(costs, key=costs.__getitem__)
+        del costs[pivot]
+        order.append(pivot)
+        right, below, gone = rows[pivot], columns[pivot], ~(1 << pivot)
+        touched = right | below
+        for i in _bits(below):
+            diagonal[i] |= bool(right >> i & 1)
+            rows[i] = (rows[i] | right) & gone & ~(1 << i)
+            touched |= rows[i]
+        for j in _bits(right):
+            columns[j] = (columns[j] | below) & gone & ~(1 << j)
+        costs.update((k, cost(k)) for k in _bits(touched) if k in costs)
     return order
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """Yield the places of the bits that are set, ascending."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
