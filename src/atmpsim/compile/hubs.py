@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from atmpsim.compile.sparse_lu import Elimination, plan_elimination
+from atmpsim.compile.sparse_lu import plan_elimination
 from atmpsim.model.graph import Graph
 
 Entries = set[tuple[int, int]]
@@ -102,14 +102,6 @@ def _entries(known: _Dependencies, hubs: Collection[int]) -> Entries:
 def _work(known: _Dependencies, hubs: Collection[int]) -> int:
     """Return the multiply-adds of one factorisation and its solves."""
     plan = plan_elimination(len(known.equations) + len(hubs), _entries(known, hubs))
-    return _factorising(plan) + _SOLVES * len(plan.slots)
-
-
-def _factorising(plan: Elimination) -> int:
-    below, right = [0] * len(plan.order), [0] * len(plan.order)
-    for i, j in plan.slots:
-        if i > j:
-            below[j] += 1
-        elif j > i:
-            right[i] += 1
-    return sum(b * r for b, r in zip(below, right, strict=True))
+    left, right = plan.sides()
+    factorising = sum(len(right[k]) for pivots in left for k in pivots)
+    return factorising + _SOLVES * len(plan.slots)

@@ -17,6 +17,15 @@ class Elimination:
     order: tuple[int, ...]
     slots: dict[tuple[int, int], int]
 
+    def sides(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the columns of each row left and right of the diagonal, ascending."""
+        left: list[list[int]] = [[] for _ in self.order]
+        right: list[list[int]] = [[] for _ in self.order]
+        for i, j in sorted(self.slots):
+            if i != j:
+                (left if j < i else right)[i].append(j)
+        return left, right
+
 
 def plan_elimination(size: int, entries: Collection[tuple[int, int]]) -> Elimination:
     """Return an elimination order of little fill-in and its fill-in; entries on the diagonal are eliminated first.

@@ -178,7 +178,7 @@ class ElementReader:
             for reference in references:
                 before = changes.get(reference.getSpecies(), self.graph.const(0.0))
                 changes[reference.getSpecies()] = self.graph.apply(sign, before, self._stoichiometry(reference, place))
-        missing = sorted(set(changes) - {s.getId() for s in self.model.getListOfSpecies()})
+        missing = [species for species in sorted(changes) if self.model.getSpecies(species) is None]
         if missing:
             raise ModelError(
                 where=f"{self.where} {place}",
