@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from atmpsim.results import bins
 from atmpsim.results.digest import digest
-from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, SQUARES, merged, moments
+from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, SQUARES, Piece, append, moments, total
 from atmpsim.results.store import open_results
 from atmpsim.scenario.reader import load_inputs
 from atmpsim.scenario.rows import rows
@@ -162,15 +162,37 @@ def test_moments_of_parts_are_those_of_the_whole():
     values_ = 1e6 + random.normal(size=(1000, 3))
     values_[5, 0] = values_[17, 2] = np.nan
     values_[:300, 1] = np.nan
-    whole = moments(values_[:256])
-    for begin in range(256, 1000, 256):
-        whole = merged(whole, moments(values_[begin : begin + 256]))
+    pieces: list[Piece] = []
+    for block in range(4):
+        append(pieces, Piece(first=block, blocks=1, moments=moments(values_[256 * block : 256 * (block + 1)])))
+    whole = total(pieces)
     known = [values_[~np.isnan(values_[:, k]), k] for k in range(3)]
     assert whole[COUNT].tolist() == [999, 700, 999]
     np.testing.assert_allclose(whole[MEAN], [v.mean() for v in known], rtol=1e-14)
     np.testing.assert_allclose(whole[SQUARES], [((v - v.mean()) ** 2).sum() for v in known], rtol=1e-8)
     assert whole[LOWEST].tolist() == [v.min() for v in known]
     assert whole[HIGHEST].tolist() == [v.max() for v in known]
+
+
+@given(st.integers(0, 20), st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_moments_do_not_depend_on_how_blocks_are_cut_into_chunks(first, lengths):
+    random = np.random.default_rng(first)
+    blocks = [
+        Piece(first=first + k, blocks=1, moments=moments(random.normal(size=(7, 2)))) for k in range(sum(lengths))
+    ]
+    whole: list[Piece] = []
+    for block in blocks:
+        append(whole, block)
+    joined: list[Piece] = []
+    for length in lengths:
+        chunk: list[Piece] = []
+        for block in blocks[:length]:
+            append(chunk, block)
+        del blocks[:length]
+        for piece in chunk:
+            append(joined, piece)
+    assert [(p.first, p.blocks) for p in joined] == [(p.first, p.blocks) for p in whole]
+    np.testing.assert_array_equal(total(joined), total(whole))
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -1,6 +1,10 @@
-"""Moments of many values from those of parts, always merged in the same order, so that they come out bit for bit."""
+"""Moments of many values from those of blocks, merged in one binary tree, so that they come out bit for bit."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +26,39 @@ def moments(values: FloatArray) -> FloatArray:
     return made
 
 
-def merged(first: FloatArray, second: FloatArray) -> FloatArray:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Piece:
+    """The moments of some neighbouring blocks, `first` their number and `blocks` how many: a node of the tree."""
+
+    first: int
+    blocks: int
+    moments: FloatArray
+
+    def is_followed_by(self, other: Piece) -> bool:
+        """Return whether the two are the halves of one node."""
+        whole = 2 * self.blocks
+        return self.blocks == other.blocks and self.first % whole == 0 and other.first == self.first + self.blocks
+
+
+def append(pieces: list[Piece], piece: Piece) -> None:
+    """Append what follows some pieces, and merge what makes whole nodes.
+
+    Whoever appends all blocks of a span, one by one or as pieces that others made of them, has the same pieces in
+    the end: the largest nodes of the tree within the span.
+    """
+    pieces.append(piece)
+    while len(pieces) > 1 and pieces[-2].is_followed_by(pieces[-1]):
+        right, left = pieces.pop(), pieces.pop()
+        both = _merged(left.moments, right.moments)
+        pieces.append(Piece(first=left.first, blocks=2 * left.blocks, moments=both))
+
+
+def total(pieces: Sequence[Piece]) -> FloatArray:
+    """Return the moments of all pieces together."""
+    return reduce(_merged, (piece.moments for piece in pieces))
+
+
+def _merged(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the moments of two disjoint parts together (Chan 1983 Am Stat 37:242, doi:10.2307/2683386)."""
     count = first[COUNT] + second[COUNT]
     with np.errstate(invalid="ignore", divide="ignore"):

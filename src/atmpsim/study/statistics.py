@@ -1,7 +1,7 @@
 """Reduce runs while they come: moments and quantiles of every output over the runs of each arm and point.
 
-Each task keeps what its runs add: moments of every block of runs, and counts on fixed bins. At the end the parts are
-merged in the order of the table, so that nothing depends on who computed what, or when.
+Each task keeps what its runs add: moments of its blocks of runs, merged as far as one tree over all blocks allows, and
+counts on fixed bins. At the end the rest of the tree is merged: nothing depends on who computed what, or when.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
 
 from atmpsim.results import bins
 from atmpsim.results.dataset import time_coordinate
-from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, PARTS, SQUARES, merged, moments
+from atmpsim.results.moments import COUNT, HIGHEST, LOWEST, MEAN, PARTS, SQUARES, Piece, append, moments, total
 from atmpsim.results.stream import Stream
 from atmpsim.results.variables import UNKNOWN_UNIT
 from atmpsim.scenario.table import RunTable
@@ -27,6 +28,7 @@ from atmpsim.study.labels import Labels
 FloatArray = NDArray[np.float64]
 QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 _PARTIAL = "partial"
+_FAST = BloscCodec(cname="lz4", shuffle="shuffle")
 _INSIDE = ("draw", "subject", "replicate")
 """Dimensions over which runs are reduced."""
 
@@ -49,24 +51,33 @@ def prepare_partials(stream: Stream) -> None:
 def write_partial(stream: Stream, table: RunTable, computed: Computed, index: int) -> None:
     """Write what the runs of one chunk add to the statistics."""
     begin, end = computed.begin, computed.begin + computed.size
-    per_cell, block = runs_per_cell(table), stream.block
-    edges = sorted({begin, end, *range(_up(begin, block), end, block), *range(_up(begin, per_cell), end, per_cell)})
-    spans = list(pairwise(edges))
+    per_cell = runs_per_cell(table)
     curves = list(computed.curves.values())
-    made = np.stack([np.stack([moments(c[a - begin : b - begin]) for c in curves], axis=1) for a, b in spans])
+    pieces = _pieces(curves, begin, end, per_cell, stream.block)
     group = stream.root.create_group(f"{_PARTIAL}/{index}", overwrite=True)
-    group.create_array("cell", data=np.array([a // per_cell for a, _ in spans]))
-    group.create_array("moments", data=made)
-    where, counts = _counts(curves, begin, end, per_cell)
-    group.create_array("where", data=where)
-    group.create_array("count", data=counts)
+    for name, values in {
+        "nodes": np.array([(cell, piece.first, piece.blocks) for cell, piece in pieces]),
+        "moments": np.stack([piece.moments for _, piece in pieces]),
+        "counts": _counts(curves, begin, end, per_cell),
+    }.items():
+        group.create_array(name, data=values, chunks=values.shape, compressors=_FAST)
+
+
+def _pieces(curves: list[FloatArray], begin: int, end: int, per_cell: int, block: int) -> list[tuple[int, Piece]]:
+    """Return the moments of the runs of a chunk: for each of its cells the largest nodes of the tree over blocks."""
+    edges = sorted({begin, end, *range(_up(begin, block), end, block), *range(_up(begin, per_cell), end, per_cell)})
+    cells: dict[int, list[Piece]] = {}
+    for a, b in pairwise(edges):
+        made = np.stack([moments(curve[a - begin : b - begin]) for curve in curves], axis=1)
+        append(cells.setdefault(a // per_cell, []), Piece(first=a // block, blocks=1, moments=made))
+    return [(cell, piece) for cell, pieces in cells.items() for piece in pieces]
 
 
 def _up(number: int, step: int) -> int:
     return math.ceil(number / step) * step
 
 
-def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
+def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> np.ndarray:
     """Return the places (as steps, from the first cell of a chunk) whose counts are not zero, and the counts."""
     width = curves[0].shape[1] * bins.BINS
     first = begin // per_cell
@@ -80,7 +91,7 @@ def _counts(curves: list[FloatArray], begin: int, end: int, per_cell: int) -> tu
     # steps from one place to the next are small numbers: half the bytes, and they compress well
     steps = np.diff(np.concatenate(places), prepend=0)
     kind = np.uint32 if steps.max(initial=0) < 2**32 else np.uint64
-    return steps.astype(kind), np.concatenate(counts).astype(np.uint32)
+    return np.stack([steps, np.concatenate(counts)]).astype(kind)
 
 
 def finish_statistics(stream: Stream, table: RunTable, labels: Labels) -> xr.Dataset:
@@ -134,25 +145,24 @@ def _labelled(values: FloatArray, quantile: FloatArray, table: RunTable, labels:
 def _cells(stream: Stream, variables: int, samples: int) -> Iterator[tuple[int, FloatArray, np.ndarray]]:
     """Yield number, moments and counts of every cell, merged in the order of the table."""
     width = variables * samples * bins.BINS
-    cell, parts, counts = 0, None, np.zeros(width, dtype=np.uint32)
+    cell, counts = 0, np.zeros(width, dtype=np.uint32)
+    pieces: list[Piece] = []
     for index in range(stream.chunks):
         group = stream.root[f"{_PARTIAL}/{index}"]
         assert isinstance(group, zarr.Group)
-        numbers, own = _read(group, "cell"), _read(group, "moments")
-        where, found = np.cumsum(_read(group, "where"), dtype=np.int64), _read(group, "count")
+        nodes, own, (steps, found) = (_read(group, name) for name in ("nodes", "moments", "counts"))
+        numbers, where = nodes[:, 0], np.cumsum(steps, dtype=np.int64)
         first = int(numbers[0])
         for number in range(first, int(numbers[-1]) + 1):
             if number != cell:
-                assert parts is not None
-                yield cell, parts, counts.reshape(variables, samples, bins.BINS)
-                cell, parts = number, None
+                yield cell, total(pieces), counts.reshape(variables, samples, bins.BINS)
+                cell, pieces = number, []
                 counts[:] = 0
-            for part in own[numbers == number]:
-                parts = part if parts is None else merged(parts, part)
+            for k in np.flatnonzero(numbers == number):
+                append(pieces, Piece(first=int(nodes[k, 1]), blocks=int(nodes[k, 2]), moments=own[k]))
             low, high = np.searchsorted(where, [(number - first) * width, (number - first + 1) * width])
             counts[where[low:high] - (number - first) * width] += found[low:high]
-    assert parts is not None
-    yield cell, parts, counts.reshape(variables, samples, bins.BINS)
+    yield cell, total(pieces), counts.reshape(variables, samples, bins.BINS)
 
 
 def _read(group: zarr.Group, name: str) -> np.ndarray:

@@ -31,7 +31,7 @@ from atmpsim.results.stream import (
 )  # fmt: skip
 from atmpsim.scenario.reader import Inputs
 from atmpsim.scenario.table import RunTable
-from atmpsim.study.compute import compute, nothing
+from atmpsim.study.compute import BATCH, compute, nothing
 from atmpsim.study.executors import choose
 from atmpsim.study.labels import Labels, label, run_coordinates
 from atmpsim.study.statistics import drop_partials, finish_statistics, prepare_partials
@@ -42,6 +42,7 @@ Progress = Callable[[int, int, int], None]
 SECONDS_PER_CHUNK = 2.0
 MOST_BLOCKS = 64
 _PROBED = 32
+_SECONDS_PROBED = 0.03
 _BYTES_PER_CELL = 80  # of a snapshot
 _TASKS_PER_WORKER = 4
 _BYTES = 1.5e8  # of kept curves in a chunk, at most
@@ -72,12 +73,14 @@ def estimate(table: RunTable, labels: Labels | None = None, *, probe: bool = Tru
     labels = labels or label(table)
     if table.agents is not None:
         return _estimate_agents(table, labels, probe=probe)
-    count = min(_PROBED, table.size)
-    compute(table, labels, 0, count)  # the first call compiles
-    started = time.perf_counter()
-    compute(table, labels, 0, count)
-    return Estimate(runs=table.size, seconds_per_run=(time.perf_counter() - started) / count,
-                    bytes=_bytes(table, labels))  # fmt: skip
+    compute(table, labels, 0, min(_PROBED, table.size))  # the first call compiles
+    seconds, count = 0.0, _PROBED // 4
+    while count < min(BATCH, table.size) and seconds < _SECONDS_PROBED:
+        count = min(4 * count, table.size)
+        started = time.perf_counter()
+        compute(table, labels, 0, count)
+        seconds = time.perf_counter() - started
+    return Estimate(runs=table.size, seconds_per_run=seconds / count, bytes=_bytes(table, labels))
 
 
 def _estimate_agents(table: RunTable, labels: Labels, *, probe: bool) -> Estimate:
