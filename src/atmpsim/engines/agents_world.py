@@ -172,11 +172,7 @@ class World:
     def forward(self, crew: Crew, last: int) -> None:
         """Advance to the mechanics step `last`, and no further than the next phenotype step."""
         if self.scheme == SPLIT:
-            w = self.w
-            crew.run(
-                a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, 1, self._dt_field,
-                barrier=w.barrier,
-            )  # fmt: skip
+            self._split_step(crew)
         if self.step % self.phenotype_every == 0:
             self._phenotype(crew)
         if self.stop:
@@ -191,6 +187,12 @@ class World:
             fold(self.model, self.w.fields, self._dt_field)
         made = self.w.memory[a.LISTS] - lists - 1  # those of a phenotype step do not count: they come with any skin
         self._suit_skin(max(made, 0) / (last - first))
+
+    def _split_step(self, crew: Crew) -> None:
+        w = self.w
+        crew.run(
+            a.split_steps, w.cells, self.layout, w.tenants, w.fields, w.sweeps, 1, self._dt_field, barrier=w.barrier
+        )  # fmt: skip
 
     def _widen_lists(self) -> None:
         """Make room for as many neighbours and pairs as were just found."""
