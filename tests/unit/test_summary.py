@@ -43,6 +43,12 @@ def test_time_above_the_limit_by_hand(cells, days):
     np.testing.assert_allclose(metric("time_above_lod", cells), [days], rtol=1e-14)
 
 
+@pytest.mark.parametrize(("name", "wanted"), [("peak", 4.0), ("minimum", 1.0), ("time_of_peak", 3.0)])
+def test_a_ratio_counts_from_where_it_is_known(name, wanted):
+    """Infections per lysis are 0/0 before the first lysis."""
+    assert metric(name, [np.nan, 1, 4, 2]).item() == wanted
+
+
 def test_time_above_the_limit_against_a_fine_grid():
     cells = np.random.default_rng(1).uniform(0, 4, size=(20, 4))
     fine = np.linspace(0, 4, 400_001)

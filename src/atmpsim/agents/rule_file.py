@@ -90,17 +90,17 @@ def read_rules(root: Node, folder: Path | None, grammar: Grammar, texts: dict[st
     rules: list[Rule] = []
     for node in root.all("cell_rules", "rulesets", "ruleset"):
         if node.switched_on():
-            name = read_companion(node, folder, texts)
+            name = read_companion(node, folder, texts, may_be_empty=True)
             rules += _read_file(texts[name], name, _version(node), grammar)
     _check_repeats(rules, grammar)
     return tuple(rules)
 
 
-def read_companion(node: Node, folder: Path | None, texts: dict[str, str]) -> str:
+def read_companion(node: Node, folder: Path | None, texts: dict[str, str], *, may_be_empty: bool = False) -> str:
     """Return the name of the file that an element names; its text is put into `texts`, or is there without a folder."""
     if folder is not None:
         path = _companion(node, folder)
-        texts[path.name] = read_text(path)
+        texts[path.name] = read_text(path, may_be_empty=may_be_empty)
         return path.name
     name = Path(node.word("filename")).name
     if name not in texts:

@@ -38,6 +38,7 @@ def read_text(
     where: str | None = None,
     error: type[InputError] = ModelError,
     max_bytes: int = MAX_BYTES,
+    may_be_empty: bool = False,
 ) -> str:
     """Return the text of a UTF-8 file; a byte order mark is stripped.
 
@@ -74,7 +75,7 @@ def read_text(
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise refuse(f"a file that cannot be read ({reason})", "a readable file") from None
-    if not raw:
+    if not raw and not may_be_empty:
         raise refuse("an empty file (0 bytes)", "some text")
     if len(raw) > max_bytes:
         raise refuse(f"more than {max_bytes} bytes", f"at most {max_bytes}")

@@ -93,11 +93,16 @@ def _units(units: str, unit_of_time: str, metric: str) -> str:
 
 
 def _peak(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
-    return values.max(axis=1)
+    return _over_known(np.fmax, values)
 
 
 def _minimum(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
-    return values.min(axis=1)
+    return _over_known(np.fmin, values)
+
+
+def _over_known(function: np.ufunc, values: FloatArray) -> FloatArray:
+    """Reduce what is known of each curve: ratios begin as 0/0; what is unknown at the end belongs to a failed run."""
+    return np.where(np.isnan(values[:, -1]), np.nan, function.reduce(values, axis=1))
 
 
 def _end(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
@@ -105,8 +110,8 @@ def _end(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray
 
 
 def _time_of_peak(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:
-    failed = np.isnan(values).any(axis=1)
-    return np.where(failed, np.nan, times[np.argmax(values, axis=1)])
+    known = np.where(np.isnan(values), -np.inf, values)
+    return np.where(np.isnan(values[:, -1]), np.nan, times[np.argmax(known, axis=1)])
 
 
 def _auc(values: FloatArray, times: FloatArray, limit: FloatArray) -> FloatArray:

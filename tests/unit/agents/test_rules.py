@@ -128,8 +128,9 @@ def test_tables_are_grouped_by_type_and_name_kinds(sample):
     assert tables.base_value.tolist() == [1e-4, 1e-4]
 
 
-def test_a_model_without_rules_has_empty_tables(sample):
-    tables = compile_rules(sample(rules="//"))
+@pytest.mark.parametrize("rules", ["//", ""])
+def test_a_model_without_rules_has_empty_tables(sample, rules):
+    tables = compile_rules(sample(rules=rules))
     assert tables.first_response.tolist() == [0, 0, 0, 0]
     assert tables.first_term.tolist() == [0]
     assert tables.behaviour.size == tables.signal.size == 0
