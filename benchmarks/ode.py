@@ -17,6 +17,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +67,14 @@ def _compare(workload: Workload, count: int) -> dict[str, object]:
     ours: list[tuple[float, float]] = []
     theirs: list[list[tuple[float, float]]] = [[] for _ in peers]
     achieved, peak, attempts = {}, [], {}
-    for tolerance in TOLERANCES:
-        rounds = [
-            (ours_once(workload, program, ensemble, tolerance), [p.run(tolerance) for p in peers])
-            for _ in range(REPEATS)
-        ]
+    rounds: dict[float, list[Any]] = {tolerance: [] for tolerance in TOLERANCES}
+    for _ in range(REPEATS):  # all tolerances in each round: their rates are compared, and machines change their pace
+        for tolerance, found in rounds.items():
+            found.append((ours_once(workload, program, ensemble, tolerance), [p.run(tolerance) for p in peers]))
         peak.append(fma_peak())
-        rate = statistics.median(r[0][0] for r in rounds)
-        solution = rounds[0][0][1]
+    for tolerance, found in rounds.items():
+        rate = statistics.median(r[0][0] for r in found)
+        solution = found[0][0][1]
         errors = _errors(workload, program, solution.states[:EXACT], exact)
         median, high = np.median(errors), np.percentile(errors, 99)
         line = f"{tolerance:9.0e} {rate:9.0f} {median:8.1e}  {high:8.1e} "
@@ -82,9 +83,9 @@ def _compare(workload: Workload, count: int) -> dict[str, object]:
         achieved[f"{tolerance:.0e}"] = round(float(median) / tolerance, 2)
         attempts[tolerance] = (rate, float(solution.steps.mean()))
         for k in range(len(peers)):
-            peer_rate = statistics.median(r[1][k][0] for r in rounds)
-            found = rounds[0][1][k][1]
-            peer_error = float(np.nanmedian(_errors(workload, program, found, exact[: len(found)])))
+            peer_rate = statistics.median(r[1][k][0] for r in found)
+            theirs_first = found[0][1][k][1]
+            peer_error = float(np.nanmedian(_errors(workload, program, theirs_first, exact[: len(theirs_first)])))
             theirs[k].append((peer_error, peer_rate))
             line += f" | {peer_rate:15.1f} {peer_error:8.1e}"
         print(line)

@@ -34,33 +34,40 @@ class LaneWriter:
         self.count = 0
 
     def function(self, name: str, arguments: tuple[str, ...], body: Callable[[], None]) -> str:
+        """Return the text of a function of pointers to rows, whose lines `body` writes."""
         self.lines, self.count = [], 0
         body()
         signature = ", ".join(f"ptr noalias %{a}" for a in arguments)
         return "\n".join([f"define internal void @{name}({signature}) #0 {{", *self.lines, "  ret void", "}"])
 
     def new(self, text: str) -> str:
+        """Write an instruction and return the name of its value."""
         self.count += 1
-        self.lines.append(f"  %v{self.count} = {text}")
-        return f"%v{self.count}"
+        self.lines.append(f"  %{self.count} = {text}")  # LLVM numbers values from 1 itself, and reads numbers fast
+        return f"%{self.count}"
 
     def _address(self, base: str, row: int) -> str:
         return self.new(f"getelementptr inbounds i8, ptr %{base}, i64 {row * self.lanes.bytes}")
 
     def load(self, base: str, row: int) -> str:
+        """Return a row's value."""
         return self.new(f"load {self.lanes.double}, ptr {self._address(base, row)}, align {self.lanes.bytes}")
 
     def store(self, base: str, row: int, value: str) -> None:
+        """Write a value into a row."""
         address = self._address(base, row)
         self.lines.append(f"  store {self.lanes.double} {value}, ptr {address}, align {self.lanes.bytes}")
 
     def binary(self, operation: str, a: str, b: str) -> str:
+        """Return what an LLVM instruction makes of two values."""
         return self.new(f"{operation} {self.lanes.double} {a}, {b}")
 
     def negate(self, a: str) -> str:
+        """Return -a."""
         return self.new(f"fneg {self.lanes.double} {a}")
 
     def fma(self, a: str, b: str, c: str) -> str:
+        """Return a b + c, rounded once."""
         d = self.lanes.double
         return self.new(f"call {d} @llvm.fma.{self.lanes.suffix}({d} {a}, {d} {b}, {d} {c})")
 
@@ -97,6 +104,7 @@ class LaneWriter:
         return order
 
     def is_hoisted(self, node: int) -> bool:
+        """Return whether a node depends on constants alone, so that it is computed once for each trajectory."""
         return self.lowered.invariant[node] and self.lowered.graph.nodes[node][0] != "const"
 
     def fused(self, roots: Sequence[int]) -> set[int]:

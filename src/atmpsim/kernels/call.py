@@ -45,6 +45,17 @@ def to_pointer(typing_context: Any, address: Any, kind: Any) -> Any:
 
 
 @intrinsic
+def lowest_bit(typing_context: Any, mask: Any) -> Any:
+    """Return the place of the lowest bit that is set in an integer other than 0."""
+    signature = types.int64(types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return _call(builder, "llvm.cttz.i64", ir.IntType(64), [values[0], ir.Constant(ir.IntType(1), 1)])
+
+    return signature, generate
+
+
+@intrinsic
 def bits_to_float(typing_context: Any, bits: Any) -> Any:
     """Return the float64 whose bits an integer holds."""
     signature = types.float64(bits)

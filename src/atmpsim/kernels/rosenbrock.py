@@ -22,7 +22,7 @@ from atmpsim.kernels.arguments import (
     STEP_LIMIT,
     STEP_UNDERFLOW,
 )
-from atmpsim.kernels.call import call_address, inner
+from atmpsim.kernels.call import call_address, inner, lowest_bit
 from atmpsim.kernels.crossings import all_alone, find_crossings, put_leaves, slides_on
 
 
@@ -125,31 +125,36 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
             soon &= ~accepted
         attention = int(ws[rows.attention * width]) & active | crossed
         if attention:
-            inside = 0
-            for lane in range(width):
-                if attention >> lane & 1 and ws[rows.accept * width + lane] != 0.0:
-                    o, reached = sampled[lane], ws[rows.reached * width + lane]
-                    if o < times.size and times[o] < reached - limits.resolution:
-                        inside |= 1 << lane
+            inside, left = 0, attention
+            while left:
+                lane = lowest_bit(left)
+                left &= left - 1
+                o, reached = sampled[lane], ws[rows.reached * width + lane]
+                if ws[rows.accept * width + lane] != 0.0 and o < times.size and times[o] < reached - limits.resolution:
+                    inside |= 1 << lane
             while inside:
-                for lane in range(width):
-                    if inside >> lane & 1:
-                        passed = times[sampled[lane]] - ws[rows.time * width + lane]
-                        ws[rows.theta * width + lane] = passed / ws[rows.step * width + lane]
+                left = inside
+                while left:
+                    lane = lowest_bit(left)
+                    left &= left - 1
+                    passed = times[sampled[lane]] - ws[rows.time * width + lane]
+                    ws[rows.theta * width + lane] = passed / ws[rows.step * width + lane]
                 call_address(code.sample, base)
-                for lane in range(width):
-                    if inside >> lane & 1:
-                        o = sampled[lane]
-                        _write(ws, rows.sampled, width, lane, samples, who[lane], o, kept)
-                        sampled[lane] = o + 1
-                        reached = ws[rows.reached * width + lane]
-                        if o + 1 >= times.size or times[o + 1] >= reached - limits.resolution:
-                            inside &= ~(1 << lane)
-            goes_on = 0
-            for lane in range(width):
+                left = inside
+                while left:
+                    lane = lowest_bit(left)
+                    left &= left - 1
+                    o = sampled[lane]
+                    _write(ws, rows.sampled, width, lane, samples, who[lane], o, kept)
+                    sampled[lane] = o + 1
+                    reached = ws[rows.reached * width + lane]
+                    if o + 1 >= times.size or times[o + 1] >= reached - limits.resolution:
+                        inside &= ~(1 << lane)
+            goes_on, left = 0, attention
+            while left:
+                lane = lowest_bit(left)
+                left &= left - 1
                 bit = 1 << lane
-                if not attention & bit:
-                    continue
                 k = who[lane]
                 if ws[rows.accept * width + lane] != 0.0:
                     reached = ws[rows.reached * width + lane]
