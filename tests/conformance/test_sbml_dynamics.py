@@ -415,6 +415,13 @@ def test_a_delayed_value_of_before_the_start_and_of_a_jump():
     assert k == pytest.approx([0, 0, 0, 3, 3], rel=1e-14)
 
 
+def test_delays_side_by_side_over_forty_spans():
+    """Each looks back at its own quantity only; at one another's they would take 2^40 looks."""
+    text = "x = 0; x' = 1; a := 2*x; b := 3*x; y := delay(a, 1) + delay(b, 1);"
+    y = course(antimony(text), "y", times=[2.0, 40.0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(y, [5.0, 195.0], rtol=1e-9)
+
+
 def test_a_delay_that_varies_and_a_delayed_delay():
     body = parameters(x=0, y=0, z=0) + rules(
         ("rate", "x", "1"), ("assignment", "y", "delay(x, 0.5 + 0.1*x)"), ("assignment", "z", "delay(y, 1)")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from atmpsim.compile.scalar import Scalar
 from atmpsim.engines.trajectory import FloatArray
+from atmpsim.model.definitions import Delayed
+from atmpsim.model.equations import Equations
+from atmpsim.model.graph import symbol_of
 
 Dense = Callable[[float], FloatArray]
 _DEEPEST = 100  # delays of delayed values; a delay within itself goes down to the start, step by step
@@ -22,6 +25,7 @@ class History:
         self.count = len(scalar.equations.delays)
         names = scalar.pieces.constants
         self.slots = [names.index(name) for name in scalar.equations.delays]
+        self.inner = [self._delays_in(scalar.equations, delay) for delay in scalar.equations.delays.values()]
         pieces = scalar.pieces
         moving = (*pieces.whole, *pieces.held, *pieces.triggers, *(e.formula for e in pieces.edges))
         # values that are only looked at need no stops where they jump, and no refreshing in between
@@ -47,9 +51,19 @@ class History:
         """Return how long ago each delayed value is taken."""
         return self.code(t, y, p)[self.count :]
 
-    def fill(self, t: float, y: FloatArray, p: FloatArray, depth: int = 0) -> None:
+    @staticmethod
+    def _delays_in(equations: Equations, delay: Delayed) -> list[int]:
+        """Return the numbers of the delayed values that a delayed value is made of: most are made of none."""
+        symbols = equations.graph.symbols([delay.formula, delay.span])
+        return [k for k, name in enumerate(equations.delays) if symbol_of(name) in symbols]
+
+    def fill(self, t: float, y: FloatArray, p: FloatArray) -> None:
         """Put the delayed values as of a time, and the states there, into `p`."""
-        for k, slot in enumerate(self.slots):
+        self._fill(range(self.count), t, y, p, 0)
+
+    def _fill(self, which: Iterable[int], t: float, y: FloatArray, p: FloatArray, depth: int) -> None:
+        for k in which:
+            slot = self.slots[k]
             span = self.code(t, y, p)[self.count + k]
             inside = t if depth else min(max(t, self.window[0]), self.window[1])
             p[slot] = self._value(k, t - span if span == 0.0 else inside - span, t, y, p, depth)
@@ -63,7 +77,7 @@ class History:
             return float(self.code_before(when, *self.before)[k])
         then, fixed = self._at(when)
         fixed = fixed.copy()
-        self.fill(when, then, fixed, depth + 1)
+        self._fill(self.inner[k], when, then, fixed, depth + 1)
         return float(self.code(when, then, fixed)[k])
 
     def _at(self, when: float) -> tuple[FloatArray, FloatArray]:
