@@ -146,7 +146,7 @@ def test_a_store_of_other_input_is_refused_by_name(scenario):
 def test_a_store_of_another_version_is_refused(scenario):
     interrupted(scenario)
     zarr.open_group("a.zarr.partial", mode="r+")["provenance"].attrs["store_version"] = 99
-    assert "found a store of version 99, expected version 1" in refused(scenario, resume=True)
+    assert "found a store of version 99, expected version 2" in refused(scenario, resume=True)
 
 
 @pytest.mark.parametrize("lost", ["trajectories/blood_virus", "status/status", "checksums", "provenance"])

@@ -79,8 +79,8 @@ def test_pow_errs_by_the_size_of_its_exponent(functions) -> None:
 
 def test_special_values(functions) -> None:
     x = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -745.0, -746.0, 709.7, 710.0])
-    np.testing.assert_allclose(functions["exp"](x), np.exp(x), rtol=1e-15)
     with np.errstate(all="ignore"):
+        np.testing.assert_allclose(functions["exp"](x), np.exp(x), rtol=1e-15)
         np.testing.assert_allclose(functions["ln"](x), np.log(x), rtol=1e-15)
         base = np.array([0.0, 0.0, 0.0, -2.0, -2.0, -2.0, 2.0, 0.0])
         exponent = np.array([0.0, 2.0, -1.0, 2.0, 3.0, 0.5, 0.0, 0.5])

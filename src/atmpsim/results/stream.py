@@ -21,7 +21,7 @@ import zarr
 from atmpsim.errors import ResultError
 from atmpsim.results.digest import BLOCK, blocks, content, counts, head, of_blocks, total
 
-VERSION = 1
+VERSION = 2
 MISSING = -1
 STATUS = ("status", "message", "seed", "steps")
 ROWS = ("trajectories", "summary", "parameters", "fields", "status")
