@@ -2,8 +2,8 @@
 
 `python -m benchmarks ode [TRAJECTORIES [WORKLOAD|scaling ...]]` prints, for each workload and tolerance, trajectories
 per second and the achieved error of the batch solver and of its peers, interleaved in one process on one core, by
-processor time; the ratios at equal achieved error (log-log interpolation between tolerances); how the time scales with
-states, trajectories and threads; compile times; and ends with one line of JSON.
+processor time; the median over the rounds of the ratios at equal achieved error (log-log interpolation between
+tolerances); how the time scales with states, trajectories and threads; compile times; and ends with one line of JSON.
 
 The error of a trajectory is the largest over states and samples of `|y - exact| / (|exact| + 1e-4 peak)`. Exact is
 the batch solver at rtol 1e-11, whose distance from LSODA on scalar code at rtol 1e-12 is printed.
@@ -36,7 +36,7 @@ from benchmarks._workloads import Workload, workloads
 FloatArray = NDArray[np.float64]
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 WANTED = (1e-3, 1e-5, 1e-6)
-REPEATS = 5
+REPEATS, SECONDS = 5, 20.0  # rounds of all tolerances, at least, and how long they go on
 EXACT, CHECKED = 100, 2  # trajectories with an exact solution, and those of them that LSODA checks
 
 
@@ -64,11 +64,13 @@ def _compare(workload: Workload, count: int) -> dict[str, object]:
         "tolerance    ours/s   median      99 %  retried  by LSODA"
         + "".join(f" | {p.name + '/s':>15}   median" for p in peers)
     )
-    ours: list[tuple[float, float]] = []
-    theirs: list[list[tuple[float, float]]] = [[] for _ in peers]
+    ours: list[tuple[float, list[float]]] = []
+    theirs: list[list[tuple[float, list[float]]]] = [[] for _ in peers]
     achieved, peak, attempts = {}, [], {}
     rounds: dict[float, list[Any]] = {tolerance: [] for tolerance in TOLERANCES}
-    for _ in range(REPEATS):  # all tolerances in each round: their rates are compared, and machines change their pace
+    began = time.perf_counter()
+    while len(peak) < REPEATS or time.perf_counter() - began < SECONDS:
+        # all tolerances in each round: their rates are compared, and machines change their pace
         for tolerance, found in rounds.items():
             found.append((ours_once(workload, program, ensemble, tolerance), [p.run(tolerance) for p in peers]))
         peak.append(fma_peak())
@@ -79,19 +81,19 @@ def _compare(workload: Workload, count: int) -> dict[str, object]:
         median, high = np.median(errors), np.percentile(errors, 99)
         line = f"{tolerance:9.0e} {rate:9.0f} {median:8.1e}  {high:8.1e} "
         line += f"{len(solution.retries):8d} {len(solution.fallbacks):9d}"
-        ours.append((float(median), rate))
+        ours.append((float(median), [r[0][0] for r in found]))
         achieved[f"{tolerance:.0e}"] = round(float(median) / tolerance, 2)
         attempts[tolerance] = (rate, float(solution.steps.mean()))
         for k in range(len(peers)):
             peer_rate = statistics.median(r[1][k][0] for r in found)
             theirs_first = found[0][1][k][1]
             peer_error = float(np.nanmedian(_errors(workload, program, theirs_first, exact[: len(theirs_first)])))
-            theirs[k].append((peer_error, peer_rate))
+            theirs[k].append((peer_error, [r[1][k][0] for r in found]))
             line += f" | {peer_rate:15.1f} {peer_error:8.1e}"
         print(line)
     result: dict[str, object] = {"error / tolerance": achieved}
     for peer, points in zip(peers, theirs, strict=True):
-        ratios = {f"{e:.0e}": round(_at(ours, e) / _at(points, e), 1) for e in WANTED}
+        ratios = {f"{e:.0e}": round(_ratio(ours, points, e), 1) for e in WANTED}
         print(f"times {peer.name} at equal error: " + ", ".join(f"{r:g} at {e}" for e, r in ratios.items()))
         result[peer.name] = ratios
     rate, steps = attempts[1e-6]
@@ -155,6 +157,15 @@ def _errors(workload: Workload, program: Program, found: FloatArray, exact: Floa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a trajectory that the peer gave up is NaN throughout
         return np.nanmax(relative[:, :, keep], axis=(1, 2))
+
+
+def _ratio(
+    ours: Sequence[tuple[float, list[float]]], theirs: Sequence[tuple[float, list[float]]], error: float
+) -> float:
+    """Return the median over the rounds of the ratio of two rates at one error."""
+    count = len(ours[0][1])
+    first, second = ([[(e, rates[k]) for e, rates in points] for k in range(count)] for points in (ours, theirs))
+    return statistics.median(_at(a, error) / _at(b, error) for a, b in zip(first, second, strict=True))
 
 
 def _at(points: Sequence[tuple[float, float]], error: float) -> float:
