@@ -16,8 +16,9 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,20 @@ def main(arguments: Sequence[str]) -> None:
     print(json.dumps(found))
 
 
+class _Achieved(NamedTuple):
+    """What one solution came to: median and 99th percentile of the errors, second tries, fallbacks, mean attempts."""
+
+    median: float
+    high: float
+    retried: int = 0
+    fallbacks: int = 0
+    steps: float = math.nan
+
+
+Rates = Mapping[tuple[str, float], Sequence[float]]
+_OURS = "ours"
+
+
 def _compare(workload: Workload, count: int) -> dict[str, object]:
     program = prepare(workload.model)
     ensemble = ensemble_of(workload, program, count)
@@ -60,48 +75,64 @@ def _compare(workload: Workload, count: int) -> dict[str, object]:
         peers += _numbalsoda(workload, program, ensemble)
     ours_once(workload, program, ensemble, 1e-2)  # compiled before it counts
     print(f"\n{workload.name}: {len(program.equations.states)} states, width {program.batch.width}")
+    names = [p.name for p in peers]
     print(
         "tolerance    ours/s   median      99 %  retried  by LSODA"
-        + "".join(f" | {p.name + '/s':>15}   median" for p in peers)
+        + "".join(f" | {n + '/s':>15}   median" for n in names)
     )
-    ours: list[tuple[float, list[float]]] = []
-    theirs: list[list[tuple[float, list[float]]]] = [[] for _ in peers]
-    achieved, peak, attempts = {}, [], {}
-    rounds: dict[float, list[Any]] = {tolerance: [] for tolerance in TOLERANCES}
-    began = time.perf_counter()
-    while len(peak) < REPEATS or time.perf_counter() - began < SECONDS:
-        # all tolerances in each round: their rates are compared, and machines change their pace
-        for tolerance, found in rounds.items():
-            found.append((ours_once(workload, program, ensemble, tolerance), [p.run(tolerance) for p in peers]))
-        peak.append(fma_peak())
-    for tolerance, found in rounds.items():
-        rate = statistics.median(r[0][0] for r in found)
-        solution = found[0][0][1]
-        errors = _errors(workload, program, solution.states[:EXACT], exact)
-        median, high = np.median(errors), np.percentile(errors, 99)
-        line = f"{tolerance:9.0e} {rate:9.0f} {median:8.1e}  {high:8.1e} "
-        line += f"{len(solution.retries):8d} {len(solution.fallbacks):9d}"
-        ours.append((float(median), [r[0][0] for r in found]))
-        achieved[f"{tolerance:.0e}"] = round(float(median) / tolerance, 2)
-        attempts[tolerance] = (rate, float(solution.steps.mean()))
-        for k in range(len(peers)):
-            peer_rate = statistics.median(r[1][k][0] for r in found)
-            theirs_first = found[0][1][k][1]
-            peer_error = float(np.nanmedian(_errors(workload, program, theirs_first, exact[: len(theirs_first)])))
-            theirs[k].append((peer_error, [r[1][k][0] for r in found]))
-            line += f" | {peer_rate:15.1f} {peer_error:8.1e}"
+    solvers = {_OURS: partial(ours_once, workload, program, ensemble), **{p.name: p.run for p in peers}}
+    rates, achieved, peak = _rounds(solvers, lambda found: _achieved(workload, program, found, exact))
+    for tolerance in TOLERANCES:
+        own = achieved[_OURS, tolerance]
+        line = f"{tolerance:9.0e} {statistics.median(rates[_OURS, tolerance]):9.0f} {own.median:8.1e}  {own.high:8.1e} "
+        line += f"{own.retried:8d} {own.fallbacks:9d}"
+        for name in names:
+            line += f" | {statistics.median(rates[name, tolerance]):15.1f} {achieved[name, tolerance].median:8.1e}"
         print(line)
-    result: dict[str, object] = {"error / tolerance": achieved}
-    for peer, points in zip(peers, theirs, strict=True):
-        ratios = {f"{e:.0e}": round(_ratio(ours, points, e), 1) for e in WANTED}
-        print(f"times {peer.name} at equal error: " + ", ".join(f"{r:g} at {e}" for e, r in ratios.items()))
-        result[peer.name] = ratios
-    rate, steps = attempts[1e-6]
-    flops = flops_per_attempt(program, width=program.batch.width)
-    share = rate * steps * flops / statistics.median(peak)
+    result: dict[str, object] = {
+        "error / tolerance": {f"{t:.0e}": round(achieved[_OURS, t].median / t, 2) for t in TOLERANCES}
+    }
+    for name in names:
+        ratios = {f"{e:.0e}": round(_ratio(rates, achieved, name, e), 1) for e in WANTED}
+        print(f"times {name} at equal error: " + ", ".join(f"{r:g} at {e}" for e, r in ratios.items()))
+        result[name] = ratios
+    steps, flops = achieved[_OURS, 1e-6].steps, flops_per_attempt(program, width=program.batch.width)
+    share = statistics.median(rates[_OURS, 1e-6]) * steps * flops / peak
     print(f"{flops:.0f} flop per attempt, {steps:.0f} attempts at 1e-6: {100 * share:.0f} % of the measured FMA peak "
-          f"({statistics.median(peak) / 1e9:.0f} GFLOP/s)")  # fmt: skip
+          f"({peak / 1e9:.0f} GFLOP/s)")  # fmt: skip
     return {**result, "share of FMA peak": round(share, 3)}
+
+
+def _rounds(
+    solvers: Mapping[str, Callable[[float], tuple[float, Any]]], judge: Callable[[Any], _Achieved]
+) -> tuple[Rates, dict[tuple[str, float], _Achieved], float]:
+    """Return the rates of each solver and tolerance in every round, what they achieve, and the median FMA peak.
+
+    All tolerances in each round: rates at several are compared, and machines change their pace. No solution is kept,
+    for a next one would then have to be written to memory that is new to the process.
+    """
+    rates: dict[tuple[str, float], list[float]] = {(name, t): [] for t in TOLERANCES for name in solvers}
+    achieved, peak, began = {}, [], time.perf_counter()
+    while len(peak) < REPEATS or time.perf_counter() - began < SECONDS:
+        for (name, tolerance), found in rates.items():
+            rate, solution = solvers[name](tolerance)
+            found.append(rate)
+            if (name, tolerance) not in achieved:
+                achieved[name, tolerance] = judge(solution)
+            del solution
+        peak.append(fma_peak())
+    return rates, achieved, statistics.median(peak)
+
+
+def _achieved(workload: Workload, program: Program, found: Solution | FloatArray, exact: FloatArray) -> _Achieved:
+    if not isinstance(found, Solution):
+        errors = _errors(workload, program, found, exact[: len(found)])
+        return _Achieved(float(np.nanmedian(errors)), float(np.nanpercentile(errors, 99)))
+    errors = _errors(workload, program, found.states[:EXACT], exact)
+    return _Achieved(
+        float(np.median(errors)), float(np.percentile(errors, 99)), len(found.retries), len(found.fallbacks),
+        float(found.steps.mean()),
+    )  # fmt: skip
 
 
 def _numbalsoda(workload: Workload, program: Program, ensemble: Ensemble) -> list[NumbaLsoda]:
@@ -159,13 +190,13 @@ def _errors(workload: Workload, program: Program, found: FloatArray, exact: Floa
         return np.nanmax(relative[:, :, keep], axis=(1, 2))
 
 
-def _ratio(
-    ours: Sequence[tuple[float, list[float]]], theirs: Sequence[tuple[float, list[float]]], error: float
-) -> float:
-    """Return the median over the rounds of the ratio of two rates at one error."""
-    count = len(ours[0][1])
-    first, second = ([[(e, rates[k]) for e, rates in points] for k in range(count)] for points in (ours, theirs))
-    return statistics.median(_at(a, error) / _at(b, error) for a, b in zip(first, second, strict=True))
+def _ratio(rates: Rates, achieved: Mapping[tuple[str, float], _Achieved], name: str, error: float) -> float:
+    """Return the median over the rounds of our rate over another's at one error."""
+
+    def at(solver: str, k: int) -> float:
+        return _at([(achieved[solver, t].median, rates[solver, t][k]) for t in TOLERANCES], error)
+
+    return statistics.median(at(_OURS, k) / at(name, k) for k in range(len(rates[name, TOLERANCES[0]])))
 
 
 def _at(points: Sequence[tuple[float, float]], error: float) -> float:
