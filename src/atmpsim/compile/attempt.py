@@ -17,11 +17,12 @@ _SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add 
 class AttemptWriter:
     """Writes `attempt`, `first_slope`, `sample`, `commit`, `look` and `look_here` of `ws`, for a workspace layout.
 
-    `watched` are the states that edges depend on; the last `algebraic` states have rules instead of derivatives.
+    `watched` are the states that edges depend on; without edges it is None, and nothing looks for any. The last
+    `algebraic` states have rules instead of derivatives.
     """
 
     def __init__(
-        self, layout: Layout, *, states: int, width: int, explicit_time: bool, watched: Sequence[int] = (),
+        self, layout: Layout, *, states: int, width: int, explicit_time: bool, watched: Sequence[int] | None = None,
         algebraic: int = 0,
     ) -> None:  # fmt: skip
         self.layout, self.states, self.lanes = layout, states, Lanes(width)
@@ -33,8 +34,9 @@ class AttemptWriter:
         functions = [self._combine(s) for s in range(rodas5p.STAGES)]
         functions += [
             self._error(), self._control(), self._sample(), self._commit(), self._first_slope(), self._attempt(),
-            self._look(), self._look_here(),
         ]  # fmt: skip
+        if self.watched is not None:
+            functions += [self._look(self.watched), self._look_here()]
         width = 64 * self.lanes.width
         # alignstack: spilled vectors that straddle cache lines cost a third of all time
         wide = f'"prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
@@ -283,9 +285,9 @@ class AttemptWriter:
             total = f"%s{j}{tag}"
         return text + self._store(total, f"to{tag}", row.sampled + state, indexed=indexed)
 
-    def _look(self) -> str:
+    def _look(self, watched: Sequence[int]) -> str:
         """Find the edges' cells at `theta` of the step, from the states that they depend on."""
-        text = self._dense_weights() + "".join(self._dense(i, f".{i}", indexed=False) for i in self.watched)
+        text = self._dense_weights() + "".join(self._dense(i, f".{i}", indexed=False) for i in watched)
         text += self._load("now", self.layout.time, indexed=False) + self._load("h", self.layout.step, indexed=False)
         text += self._fma("%then", "%theta", "%h", "%now")
         text += self._store("%then", "to.clock", self.layout.clock, indexed=False)

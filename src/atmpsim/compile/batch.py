@@ -118,8 +118,9 @@ def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout,
         edges=len(lowered.edges), width=width,
     )  # fmt: skip
     symbols = lowered.graph.symbols([node for _, node in lowered.edges])
+    watched = [k for k, s in enumerate(states) if symbol_of(s) in symbols] if lowered.edges else None
     writer = AttemptWriter(
-        layout, states=len(states), width=width, explicit_time=bool(lowered.by_time),
-        watched=[k for k, s in enumerate(states) if symbol_of(s) in symbols], algebraic=pieces.algebraic,
+        layout, states=len(states), width=width, explicit_time=bool(lowered.by_time), watched=watched,
+        algebraic=pieces.algebraic,
     )  # fmt: skip
     return layout, compile_object(model_text + "\n" + writer.module())

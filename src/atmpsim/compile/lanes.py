@@ -98,16 +98,18 @@ class Emitter(LaneWriter):
         The functions take pointers to rows: `slope(y, q, t, out)` adds the derivatives to `out`,
         `factorise(y, q, t, step, out, growth)`, `time_slope(y, q, t, out)`, `solve(factors, b)`,
         `edges(y, q, t, cells, beyond, crossed)` and `prologue(c, q)`, which comes last because only then is it
-        known what was hoisted.
+        known what was hoisted. What depends on time, and edges, have their function only where there are some.
         """
         texts = [
             self.function("slope", ("y", "q", "t", "out"), self._slope),
-            self.function("time_slope", ("y", "q", "t", "out"), self._time_slope),
             *FactoriseWriter(self, self.elimination).functions(),
             write_solve(self, self.elimination),
-            self.function("edges", ("y", "q", "t", "cells", "beyond", "crossed"), self._edges),
-            self.function("prologue", ("c", "q"), self._prologue),
         ]
+        if self.lowered.by_time:
+            texts.append(self.function("time_slope", ("y", "q", "t", "out"), self._time_slope))
+        if self.lowered.edges:
+            texts.append(self.function("edges", ("y", "q", "t", "cells", "beyond", "crossed"), self._edges))
+        texts.append(self.function("prologue", ("c", "q"), self._prologue))
         head = library(self.lanes) + "\n" + "\n".join(self._declarations())
         return head + "\n" + "\n".join(texts), max(1, len(self.hoisted))
 
