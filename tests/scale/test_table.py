@@ -18,7 +18,7 @@ from atmpsim.scenario.rows import rows
 from atmpsim.scenario.streams import uniforms
 from atmpsim.scenario.table import expand_runs
 from atmpsim.study.statistics import QUANTILES
-from atmpsim.study.streaming import run_stream
+from atmpsim.study.streaming import estimate, run_stream
 
 RATE = {"from": "0.1 1/d", "to": "10 1/d"}
 
@@ -152,6 +152,16 @@ def test_a_number_depends_on_its_index_alone(offsets):
     together = uniforms(index, seed=1, purpose="x")
     alone = [uniforms(np.array([k]), seed=1, purpose="x")[0] for k in index]
     np.testing.assert_array_equal(together, alone)
+
+
+# ---- estimates
+
+
+@pytest.mark.parametrize("count", [2, 7, 350])
+def test_an_estimate_is_of_runs_that_were_timed(scenario, count):
+    cost = estimate(table(scenario, {"parameters.clearance_rate": {**RATE, "count": count}}))
+    assert cost.runs == count
+    assert 1e-6 < cost.seconds_per_run < 1.0
 
 
 # ---- reductions

@@ -73,14 +73,20 @@ def estimate(table: RunTable, labels: Labels | None = None, *, probe: bool = Tru
     labels = labels or label(table)
     if table.agents is not None:
         return _estimate_agents(table, labels, probe=probe)
-    compute(table, labels, 0, min(_PROBED, table.size))  # the first call compiles
-    seconds, count = 0.0, _PROBED // 4
-    while count < min(BATCH, table.size) and seconds < _SECONDS_PROBED:
-        count = min(4 * count, table.size)
+    return Estimate(runs=table.size, seconds_per_run=_seconds_per_run(table, labels), bytes=_bytes(table, labels))
+
+
+def _seconds_per_run(table: RunTable, labels: Labels) -> float:
+    """Return how long the first runs take: more of them where they are short, for side by side many take less each."""
+    count, most = min(_PROBED, table.size), min(BATCH, table.size)
+    compute(table, labels, 0, count)  # the first call compiles
+    while True:
         started = time.perf_counter()
         compute(table, labels, 0, count)
         seconds = time.perf_counter() - started
-    return Estimate(runs=table.size, seconds_per_run=seconds / count, bytes=_bytes(table, labels))
+        if count == most or seconds > _SECONDS_PROBED:
+            return seconds / count
+        count = min(4 * count, most)
 
 
 def _estimate_agents(table: RunTable, labels: Labels, *, probe: bool) -> Estimate:
