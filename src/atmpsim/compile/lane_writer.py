@@ -32,10 +32,11 @@ class LaneWriter:
         self.hoisted: dict[int, int] = {}
         self.lines: list[str] = []
         self.count = 0
+        self._addresses: dict[tuple[str, int], str] = {}
 
     def function(self, name: str, arguments: tuple[str, ...], body: Callable[[], None]) -> str:
         """Return the text of a function of pointers to rows, whose lines `body` writes."""
-        self.lines, self.count = [], 0
+        self.lines, self.count, self._addresses = [], 0, {}
         body()
         signature = ", ".join(f"ptr noalias %{a}" for a in arguments)
         return "\n".join([f"define internal void @{name}({signature}) #0 {{", *self.lines, "  ret void", "}"])
@@ -47,7 +48,10 @@ class LaneWriter:
         return f"%{self.count}"
 
     def _address(self, base: str, row: int) -> str:
-        return self.new(f"getelementptr inbounds i8, ptr %{base}, i64 {row * self.lanes.bytes}")
+        if (base, row) not in self._addresses:
+            offset = row * self.lanes.bytes
+            self._addresses[base, row] = self.new(f"getelementptr inbounds i8, ptr %{base}, i64 {offset}")
+        return self._addresses[base, row]
 
     def load(self, base: str, row: int) -> str:
         """Return a row's value."""

@@ -103,9 +103,8 @@ class Graph:
         node = simpler(self, *args) if simpler else None
         if node is not None:
             return node
-        numbers = [self.value(a) for a in args]
-        if all(n is not None for n in numbers) and operation not in ("select", *OF_A_COURSE):
-            folded = _fold(operation, numbers)  # type: ignore[arg-type]
+        if all(self.nodes[a][0] == "const" for a in args) and operation not in ("select", *OF_A_COURSE):
+            folded = _fold(operation, [self.value(a) for a in args])  # type: ignore[misc]
             if folded is not None:
                 return self.const(folded)
         if operation in ("add", "mul", "and", "or", "eq", "ne", "min", "max") and args[0] > args[1]:
