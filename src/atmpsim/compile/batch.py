@@ -109,7 +109,7 @@ def _fingerprint() -> str:
 
 def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout, bytes]:
     lowered = lower(pieces, states)
-    shifted = {(k, k) for k in range(len(states) - pieces.algebraic)}
+    shifted = {(k, k) for k in range(lowered.differential)}
     elimination = plan_elimination(len(states) + lowered.hubs, lowered.jacobian.keys() | shifted)
     emitter = Emitter(lowered, elimination, states=states, constants=pieces.constants, width=width)
     model_text, hoisted = emitter.module()

@@ -24,8 +24,7 @@ class FactoriseWriter:
         self.writer, self.slots = writer, elimination.slots
         position = {row: k for k, row in enumerate(elimination.order)}
         self.jacobian = {(position[i], position[j]): n for (i, j), n in writer.lowered.jacobian.items()}
-        differential = len(writer.lowered.slopes) - writer.lowered.algebraic
-        self.shifted = [row < differential for row in elimination.order]
+        self.shifted = [row < writer.lowered.differential for row in elimination.order]
         self.left, self.right = elimination.sides()
         self.parts = self._divide()
         self.roots = [[n for i in part for n in self._entries(i).values()] for part in self.parts]

@@ -30,6 +30,11 @@ class Lowered:
     algebraic: int
     invariant: dict[int, bool]
 
+    @property
+    def differential(self) -> int:
+        """Return how many states come first that have a derivative instead of an algebraic rule."""
+        return len(self.slopes) - self.algebraic
+
 
 def lower(pieces: Pieces, states: Sequence[str]) -> Lowered:
     """Return the lowered pieces of a model; of its edges those that have to be searched."""

@@ -70,14 +70,15 @@ def compute(
         group = planned if adjust is None else adjust(planned)
         for first in range(0, group.members.size, batch):
             part = group.part(first, first + batch)
-            own = _rows(part.members - begin)
+            members = part.members - begin
+            own = _rows(members)
             solved = _solve(table, labels, part, threads, saving)
             for name, values in solved.curves.items():
                 made.curves[name][own] = values
             for name, field_values in solved.fields.items():
                 made.fields[name][own] = field_values
             made.parameters[own], made.status[own], made.steps[own] = solved.parameters, solved.status, solved.steps
-            for row, message in zip((part.members - begin).tolist(), solved.messages, strict=True):
+            for row, message in zip(members.tolist(), solved.messages, strict=True):
                 messages[row] = message
             tables.append(solved.tables)
     curves = {**made.curves, **_measured(table, made.curves, begin, end)}

@@ -85,8 +85,6 @@ def run(
     table = expand_runs(inputs)
     if notice is not None and table.agents is not None:
         announce_compilation(notice)
-    if workers is not None and table.agents is not None:
-        _compile_once(table)
     how: dict[str, Any] = {"workers": workers, "cluster": cluster, "resume": resume, "retry_failed": retry_failed}
     if out is None:
         if any(how.values()):
@@ -116,15 +114,6 @@ def announce_compilation(notice: Callable[[str], None]) -> None:
 
     if not is_cached("advance.advance"):
         notice("Compiling the kernels of agent models: about a minute, once for each version of atmpsim.")
-
-
-def _compile_once(table: RunTable) -> None:
-    """Compile the kernels of agent models where they are not cached: else each worker would do so for itself."""
-    from atmpsim.kernels.compiling import is_cached
-    from atmpsim.study.agent_runs import timed
-
-    if not is_cached("advance.advance"):
-        timed(table)
 
 
 def _begun(out: str | os.PathLike[str]) -> bool:

@@ -150,6 +150,8 @@ def run_stream(
             prepare_partials(stream)
         missing = stream.missing()
         tasks = missing if order is None else [k for k in order if k in set(missing)]
+        if workers is not None and table.agents is not None and tasks:
+            _compile_once(table)
         runner = choose(workers=workers, cluster=cluster, threads=threads or cores())
         with contextlib.closing(runner(spec, tasks)) as done:  # what is running ends before anybody looks
             interrupted = _drive(done, stream, missing, progress)
@@ -165,6 +167,15 @@ def run_stream(
             replace_with(Path(address), Path(target))
     except OSError as error:
         raise unwritable(address, error) from None
+
+
+def _compile_once(table: RunTable) -> None:
+    """Compile the kernels of agent models where they are not cached: else each worker would do so for itself."""
+    from atmpsim.kernels.compiling import is_cached
+    from atmpsim.study.agent_runs import timed
+
+    if not is_cached("advance.advance"):
+        timed(table)
 
 
 def reopen_failed(target: str, inputs: Inputs) -> bool:
