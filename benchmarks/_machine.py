@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 
-from atmpsim.compile.attempt import AttemptWriter
-from atmpsim.compile.lanes import Emitter, plan_layout
+from atmpsim.compile.lanes import Emitter
 from atmpsim.compile.llvm import compile_object, load_object
 from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
+from atmpsim.compile.step_library import StepLibrary
 from atmpsim.engines.program import Program
 from atmpsim.kernels import rodas5p
 
@@ -56,18 +56,12 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
     states, lowered = len(names), lower(pieces, names)
     elimination = plan_elimination(states + lowered.hubs, lowered.jacobian.keys())
     emitter = Emitter(lowered, elimination, states=names, constants=pieces.constants, width=width)
-    text, hoisted = emitter.module()
-    layout = plan_layout(
-        states=states, constants=len(pieces.constants), hoisted=hoisted, factors=len(elimination.slots),
-        edges=len(lowered.edges), width=width,
-    )  # fmt: skip
-    text += "\n" + AttemptWriter(
-        layout, states=states, width=width, explicit_time=bool(lowered.by_time)
-    ).module()  # fmt: skip
-    bodies = dict(re.findall(r"define (?:internal )?\S+ @(\w+)\([^{]*\{\n(.*?)\n\}", text, re.S))
-    counts = {name: _count(body) for name, body in bodies.items()}
+    text = emitter.module()[0] + "\n" + StepLibrary(width=width, explicit_time=bool(lowered.by_time)).module()
+    bodies = re.findall(r"define (?:internal )?\S+ @(\w+)\([^{]*\{\n(.*?)\n\}", text, re.S)
+    counts = {name: _count(body) for name, body in bodies}
     stages = rodas5p.STAGES
-    total = stages * (counts["slope"] + counts["solve"]) + counts["factorise"] + counts["control"]
+    total = stages * (counts["slope"] + counts["solve"]) + counts["control"]
+    total += sum(n for name, n in counts.items() if name.startswith("factorise"))
     total += states * sum(counts[f"combine{s}"] for s in range(stages)) + states / 4 * counts["error"]
     return float(total)
 

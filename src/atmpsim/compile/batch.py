@@ -14,10 +14,12 @@ import numpy as np
 
 from atmpsim import cache
 from atmpsim.compile.attempt import AttemptWriter
-from atmpsim.compile.lanes import UNSUPPORTED, Emitter, Layout, plan_layout
+from atmpsim.compile.lanes import UNSUPPORTED, Emitter
+from atmpsim.compile.layout import Layout, plan_layout
 from atmpsim.compile.llvm import compile_object, load_object
 from atmpsim.compile.lowering import lower
 from atmpsim.compile.sparse_lu import plan_elimination
+from atmpsim.compile.step_library import StepLibrary
 from atmpsim.kernels.arguments import Code, Edges, Rows
 from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
@@ -74,12 +76,13 @@ def compile_batch(
     )
     stored = cache.load(_KIND, name)
     if stored is None:
-        layout, code = _compile(pieces, equations.states, width)
-        cache.store(_KIND, name, json.dumps(asdict(layout)).encode() + b"\n" + code)
+        layout, timed, code = _compile(pieces, equations.states, width)
+        cache.store(_KIND, name, json.dumps([asdict(layout), timed]).encode() + b"\n" + code)
     else:
         head, _, code = stored.partition(b"\n")
-        layout = Layout(**json.loads(head))
-    engine = load_object(code)
+        found, timed = json.loads(head)
+        layout = Layout(**found)
+    engine = load_object(_step_code(width, timed), code)
     addresses = Code(*(engine.get_function_address(function) for function in Code._fields))
     rows = Rows(**{part: getattr(layout, part) for part in Rows._fields if part != "width"}, width=width)
     return Batch(
@@ -107,7 +110,19 @@ def _fingerprint() -> str:
     return cache.key(cpu, version("llvmlite"), *(p.read_text(encoding="utf-8") for p in sources))
 
 
-def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout, bytes]:
+@functools.cache
+def _step_code(width: int, explicit_time: bool) -> bytes:
+    """Return the step library's machine code, from the cache on disk where it is there."""
+    name = cache.key(_fingerprint(), "steps", str(width), str(explicit_time))
+    code = cache.load(_KIND, name)
+    if code is None:
+        code = compile_object(StepLibrary(width=width, explicit_time=explicit_time).module())
+        cache.store(_KIND, name, code)
+    return code
+
+
+def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout, bool, bytes]:
+    """Return the workspace's layout, whether derivatives depend on time, and the model's machine code."""
     lowered = lower(pieces, states)
     shifted = {(k, k) for k in range(lowered.differential)}
     elimination = plan_elimination(len(states) + lowered.hubs, lowered.jacobian.keys() | shifted)
@@ -119,8 +134,8 @@ def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout,
     )  # fmt: skip
     symbols = lowered.graph.symbols([node for _, node in lowered.edges])
     watched = [k for k, s in enumerate(states) if symbol_of(s) in symbols] if lowered.edges else None
+    timed = bool(lowered.by_time)
     writer = AttemptWriter(
-        layout, states=len(states), width=width, explicit_time=bool(lowered.by_time), watched=watched,
-        algebraic=pieces.algebraic,
-    )  # fmt: skip
-    return layout, compile_object(model_text + "\n" + writer.module())
+        layout, states=len(states), width=width, explicit_time=timed, watched=watched, algebraic=pieces.algebraic
+    )
+    return layout, timed, compile_object(model_text + "\n" + writer.module())

@@ -8,79 +8,15 @@ not depend on W or on what the other lanes hold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 
 from atmpsim.compile.lane_lu import FactoriseWriter, write_solve
 from atmpsim.compile.lane_math import library
 from atmpsim.compile.lane_writer import CALLS, COMPARE, LaneWriter
 from atmpsim.compile.lowering import Lowered
 from atmpsim.compile.sparse_lu import Elimination
-from atmpsim.kernels import rodas5p
 
 _DECLARED = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "min", "max")
 UNSUPPORTED = ("rem", "asinh", "acosh", "atanh", "factorial")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The first row of each part of the workspace, and the number of rows.
-
-    One row each: `time` and `step` of the next attempt; `stop`, where the lane must stop, and `sample_at`, its next
-    sample; `rtol`; `resolution` (times closer than this are one); `limit` and `attempts`; `rejected` and `accept`
-    (1 or 0: the last attempt); `starting` (1 while the step is far too short); `reached` and `next_step`, which
-    `commit` makes time and step; `error` (mean square) and `growth`; `theta`, where in the step `sample` looks;
-    `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the driver must look
-    at, and `crossed`, whose is that of the lanes that are beyond an edge. `atol` is packed: one number a state.
-    `cells` and `beyond` have one row an edge: where the lane is, and where `look` finds it.
-    """
-
-    time: int
-    step: int
-    stop: int
-    sample_at: int
-    rtol: int
-    resolution: int
-    limit: int
-    attempts: int
-    rejected: int
-    starting: int
-    accept: int
-    reached: int
-    next_step: int
-    error: int
-    growth: int
-    theta: int
-    clock: int
-    attention: int
-    crossed: int
-    atol: int
-    state: int
-    trial: int
-    inflow: int
-    stages: int
-    hoisted: int
-    factors: int
-    by_time: int
-    sampled: int
-    cells: int
-    beyond: int
-    constants: int
-    rows: int
-
-
-def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, edges: int, width: int) -> Layout:
-    """Return the layout of a model's workspace."""
-    sizes = dict.fromkeys((f.name for f in fields(Layout) if f.name != "rows"), 1)
-    sizes |= dict.fromkeys(("state", "trial", "inflow", "by_time", "sampled"), states)
-    sizes |= {
-        "atol": -(-states // width), "stages": rodas5p.STAGES * states, "hoisted": hoisted, "factors": factors,
-        "cells": edges, "beyond": edges, "constants": constants,
-    }  # fmt: skip
-    first, starts = 0, {}
-    for name, size in sizes.items():
-        starts[name] = first
-        first += size
-    return Layout(**starts, rows=first)
 
 
 class Emitter(LaneWriter):

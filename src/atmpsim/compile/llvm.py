@@ -137,10 +137,11 @@ def _run_passes(module: llvm.ModuleRef, target: llvm.TargetMachine, *, level: in
     builder.getModulePassManager().run(module, builder)
 
 
-def load_object(code: bytes) -> llvm.ExecutionEngine:
-    """Return an engine that holds object code; the code lives as long as the engine."""
+def load_object(*codes: bytes) -> llvm.ExecutionEngine:
+    """Return an engine that holds object code, linked where there are several; it lives as long as the engine."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())  # it takes the target over
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for code in codes:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
 

@@ -107,9 +107,11 @@ def _symbols(equations: Equations, ensemble: Ensemble, k: int) -> dict[str, floa
 
 def _scratch(batch: Batch) -> Scratch:
     """Return zeroed rows that begin at a multiple of 64 bytes, as wide vectors want them, and the lanes' numbers."""
-    size = batch.layout.rows * batch.width
-    memory = np.zeros(size + 8)
+    layout = batch.layout
+    memory = np.zeros(layout.rows * batch.width + 8)
     offset = (-memory.ctypes.data) % 64 // 8
+    workspace = memory[offset : offset + layout.rows * batch.width]
+    workspace[layout.atol * batch.width : layout.hoisted * batch.width] = 1.0
     who, sampled, acted, slides = (np.zeros(batch.width, dtype=np.int64) for _ in range(4))
     low, high, crossing = (np.zeros(batch.width) for _ in range(3))
-    return Scratch(memory[offset : offset + size], who, sampled, acted, slides, low, high, crossing)
+    return Scratch(workspace, who, sampled, acted, slides, low, high, crossing)

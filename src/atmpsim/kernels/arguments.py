@@ -35,7 +35,7 @@ class Code(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """First rows of the workspace's parts (see `compile.lanes.Layout`), and the width."""
+    """First rows of the workspace's parts (see `compile.layout.Layout`), and the width."""
 
     time: int
     step: int

@@ -1,0 +1,330 @@
+"""What a Rosenbrock step does in any model, as vector LLVM IR: stages, error, step control, dense output.
+
+The number of states comes as an argument, so that this is compiled once for a CPU and not for each model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atmpsim.compile.lane_math import Lanes, library, literal
+from atmpsim.compile.layout import GROUP, Layout, plan_layout
+from atmpsim.kernels import rodas5p
+
+# of an elimination without pivoting: beyond, the factors have lost what a double holds
+MAX_GROWTH = 1e12
+_SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add up
+
+SIGNATURES = {
+    **{f"combine{s}": "ptr %ws, i64 %states, i64 %algebraic" for s in range(rodas5p.STAGES)},
+    "clip": "ptr %ws", "error": "ptr %ws, i64 %states", "control": "ptr %ws",
+    "dense": "ptr %ws, i64 %states, ptr %which, i64 %count", "move": "ptr %ws, i64 %states",
+    "enter": "ptr %ws, i64 %states",
+}  # fmt: skip
+"""The functions and their arguments: the workspace, how many states, how many of these (the last) have rules, and
+which are wanted and how many these are."""
+
+
+def declarations() -> str:
+    """Return the text that lets another module call the functions."""
+    return "\n".join(f"declare void @{name}({arguments})" for name, arguments in SIGNATURES.items())
+
+
+def attributes(lanes: Lanes) -> str:
+    """Return the attributes of all functions.
+
+    Without `alignstack`, vectors that leave the registers straddle cache lines, which costs a third of all time.
+    """
+    width = 64 * lanes.width
+    wide = f'"prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
+    return f"attributes #0 = {{ nounwind alignstack=64 {wide} }}"
+
+
+class StepLibrary:
+    """Writes the functions of `SIGNATURES` for a width; `explicit_time` where derivatives depend on time."""
+
+    def __init__(self, *, width: int, explicit_time: bool) -> None:
+        self.lanes, self.explicit_time = Lanes(width), explicit_time
+        self.weights = rodas5p.time_weights()
+        # a part begins so many rows, and so many for each group of states, after the workspace does
+        self.none, self.group = _layout(states=0, width=width), _layout(states=GROUP, width=width)
+
+    def module(self) -> str:
+        """Return the module's text."""
+        functions = [self._combine(s) for s in range(rodas5p.STAGES)]
+        functions += [self._clip(), self._error(), self._control(), self._dense(), self._move(), self._enter()]
+        return "\n".join((library(self.lanes), *functions, attributes(self.lanes)))
+
+    def _function(self, name: str, text: str) -> str:
+        return f"define void @{name}({SIGNATURES[name]}) #0 {{\nentry:\n{text}  ret void\n}}"
+
+    def _parts(self, *names: str) -> str:
+        """Return instructions for the addresses `%NAME.p` of parts with rows for each state; `k3` is a stage."""
+        v = self.lanes
+        text = f"  %whole = add i64 %states, {GROUP - 1}\n  %groups = udiv i64 %whole, {GROUP}\n"
+        for name in names:
+            part, stage = ("stages", int(name[1:])) if name[1:].isdigit() else (name, 0)
+            fixed = getattr(self.none, part)
+            each = getattr(self.group, part) - fixed + stage * GROUP
+            text += f"  %{name}.s = mul i64 %groups, {each * v.bytes}\n"
+            text += f"  %{name}.b = add i64 %{name}.s, {fixed * v.bytes}\n"
+            text += f"  %{name}.p = getelementptr inbounds i8, ptr %ws, i64 %{name}.b\n"
+        return text
+
+    def _loop(self, tag: str, before: str, *, first: str, last: str, each: int, body: str, phi: str = "") -> str:
+        """Return a loop over states, `each` at a time; `%TAG.i` is the state and `%TAG.at` its row."""
+        return (
+            f"  br label %{tag}\n{tag}:\n  %{tag}.i = phi i64 [{first}, %{before}], [%{tag}.next, %{tag}.do]\n{phi}"
+            f"  %{tag}.next = add i64 %{tag}.i, {each}\n  %{tag}.more = icmp ule i64 %{tag}.next, {last}\n"
+            f"  br i1 %{tag}.more, label %{tag}.do, label %{tag}.done\n{tag}.do:\n"
+            f"{self._offset(tag)}{body}  br label %{tag}\n{tag}.done:\n"
+        )
+
+    def _offset(self, tag: str) -> str:
+        return f"  %{tag}.at = mul i64 %{tag}.i, {self.lanes.bytes}\n"
+
+    def _place(self, name: str, part: str, tag: str, state: int) -> str:
+        """Return instructions for the address of a row: of the state of a loop or the so manieth after, or alone."""
+        if not tag:
+            return (
+                f"  %{name} = getelementptr inbounds i8, ptr %ws, i64 {getattr(self.none, part) * self.lanes.bytes}\n"
+            )
+        text = f"  %{name}.l = getelementptr inbounds i8, ptr %{part}.p, i64 %{tag}.at\n"
+        return text + f"  %{name} = getelementptr inbounds i8, ptr %{name}.l, i64 {state * self.lanes.bytes}\n"
+
+    def _load(self, name: str, part: str, tag: str = "", state: int = 0) -> str:
+        v = self.lanes
+        address = self._place(f"{name}.a", part, tag, state)
+        return address + f"  %{name} = load {v.double}, ptr %{name}.a, align {v.bytes}\n"
+
+    def _store(self, value: str, name: str, part: str, tag: str = "", state: int = 0) -> str:
+        v = self.lanes
+        address = self._place(f"{name}.a", part, tag, state)
+        return address + f"  store {v.double} {value}, ptr %{name}.a, align {v.bytes}\n"
+
+    def _splat(self, name: str, number: str) -> str:
+        """Return instructions for `%name`, a scalar in every lane."""
+        v = self.lanes
+        text = f"  %{name}.0 = insertelement {v.double} poison, double {number}, i64 0\n"
+        return (
+            text
+            + f"  %{name} = shufflevector {v.double} %{name}.0, {v.double} poison, <{v.width} x i32> zeroinitializer\n"
+        )
+
+    def _call(self, result: str, function: str, *args: str) -> str:
+        d = self.lanes.double
+        return f"  {result} = call {d} {function}({', '.join(f'{d} {a}' for a in args)})\n"
+
+    def _llvm(self, result: str, function: str, *args: str) -> str:
+        return self._call(result, f"@llvm.{function}.{self.lanes.suffix}", *args)
+
+    def _fma(self, result: str, a: str, b: str, c: str) -> str:
+        return self._llvm(result, "fma", a, b, c)
+
+    def _op(self, result: str, operation: str, a: str, b: str) -> str:
+        return f"  {result} = {operation} {self.lanes.double} {a}, {b}\n"
+
+    def _compare(self, result: str, how: str, a: str, b: str) -> str:
+        return f"  {result} = fcmp {how} {self.lanes.double} {a}, {b}\n"
+
+    def _select(self, result: str, condition: str, yes: str, no: str) -> str:
+        v = self.lanes
+        return f"  {result} = select {v.truth} {condition}, {v.double} {yes}, {v.double} {no}\n"
+
+    def _both(self, result: str, operation: str, a: str, b: str) -> str:
+        return f"  {result} = {operation} {self.lanes.truth} {a}, {b}\n"
+
+    def _not(self, result: str, a: str) -> str:
+        return f"  {result} = xor {self.lanes.truth} {a}, splat (i1 true)\n"
+
+    def _combine(self, stage: int) -> str:
+        """Write the stage's argument into `trial`, and inflow + sum C k / h + h d df/dt into the stage.
+
+        For an algebraic rule nothing but the last of these counts. Where time counts, `clock` is the stage's.
+        """
+        n, stages = self.lanes.number, [f"k{j}" for j in range(stage + 1)]
+        timed = self.explicit_time and abs(self.weights[stage]) > 1e-12
+        text = self._parts("state", "trial", "inflow", *stages, *(["by_time"] if timed else []))
+        text += self._load("h", "step") + self._op("%inverse", "fdiv", n(1.0), "%h")
+        text += self._op("%hd", "fmul", "%h", n(self.weights[stage]))
+        if self.explicit_time:
+            text += self._load("now", "time") + self._fma("%then", n(rodas5p.NODES[stage]), "%h", "%now")
+            text += self._store("%then", "to.clock", "clock")
+        # the last stages' arguments are the one before's plus its result: the method is stiffly accurate
+        follows = stage > 1 and rodas5p.A[stage] == (*rodas5p.A[stage - 1], 1.0)
+        body = self._load("y", "trial" if follows else "state", "each") + self._load("in", "inflow", "each")
+        argument, total = "%y", n(0.0)
+        for j in range(stage):
+            body += self._load(f"v{j}", f"k{j}", "each")
+            if rodas5p.A[stage][j] and (not follows or j == stage - 1):
+                body += self._fma(f"%u{j}", n(rodas5p.A[stage][j]), f"%v{j}", argument)
+                argument = f"%u{j}"
+            body += self._fma(f"%g{j}", n(rodas5p.C[stage][j]), f"%v{j}", total)
+            total = f"%g{j}"
+        body += self._fma("%sum", total, "%inverse", "%in")
+        result = "%sum"
+        if timed:
+            body += self._load("ft", "by_time", "each") + self._fma("%timed", "%hd", "%ft", "%sum")
+            result = "%timed"
+        body += self._store(argument, "to.u", "trial", "each") + self._store(result, "to.k", stages[-1], "each")
+        text += self._loop("each", "entry", first="0", last="%states", each=1, body=body)
+        text += "  %rules = sub i64 %states, %algebraic\n"
+        value = n(0.0)
+        body = ""
+        if timed:
+            body, value = self._load("rt", "by_time", "rule") + self._op("%rule.d", "fmul", "%hd", "%rt"), "%rule.d"
+        body += self._store(value, "to.r", stages[-1], "rule")
+        text += self._loop("rule", "each.done", first="%rules", last="%states", each=1, body=body)
+        return self._function(f"combine{stage}", text)
+
+    def _clip(self) -> str:
+        """Shorten the steps that would pass, or all but reach, the lane's stop."""
+        text = self._load("time", "time") + self._load("step", "step") + self._load("stop", "stop")
+        text += self._fma("%ahead", "%step", self.lanes.number(1.0001), "%time")
+        text += self._op("%left", "fsub", "%stop", "%time") + self._compare("%hits", "oge", "%ahead", "%stop")
+        text += self._select("%h", "%hits", "%left", "%step") + self._store("%h", "to.step", "step")
+        return self._function("clip", text)
+
+    def _error(self) -> str:
+        """Write the new state into `trial`, and into `error` the mean square of the errors over what a step may err."""
+        v, n = self.lanes, self.lanes.number
+        sums = [f"%sum{g}" for g in range(GROUP)]
+        phi = "".join(f"  {s} = phi {v.double} [{n(0.0)}, %entry], [{s}n, %each.do]\n" for s in sums)
+        text = self._parts("state", "trial", f"k{rodas5p.STAGES - 1}", "atol") + self._load("rtol", "rtol")
+        text += f"  %count = uitofp i64 %states to double\n  %most = fmul double %count, {literal(_SHARE**2)}\n"
+        text += f"  %part = fdiv double {literal(1.0)}, %most\n  %all = mul i64 %groups, {GROUP}\n"
+        text += self._splat("parts", "%part")
+        text += self._loop(
+            "each", "entry", first="0", last="%all", each=GROUP, body=self._error_terms(sums), phi=phi
+        )  # fmt: skip
+        text += self._op("%t0", "fadd", *sums[:2]) + self._op("%t1", "fadd", *sums[2:])
+        text += self._op("%t2", "fadd", "%t0", "%t1") + self._op("%mean", "fmul", "%t2", "%parts")
+        return self._function("error", text + self._store("%mean", "to.error", "error"))
+
+    def _error_terms(self, sums: Sequence[str]) -> str:
+        """Add the squared scaled errors of a group of states to sums, with one division for all: (1/ab) b = 1/a."""
+        v, text, product = self.lanes, "  %packed = mul i64 %each.i, 8\n", ""
+        for g in range(GROUP):
+            text += self._load(f"y{g}", "state", "each", g) + self._load(f"u{g}", "trial", "each", g)
+            text += self._load(f"k{g}", f"k{rodas5p.STAGES - 1}", "each", g)
+            text += f"  %aa{g} = getelementptr inbounds i8, ptr %atol.p, i64 %packed\n"
+            text += f"  %ab{g} = getelementptr inbounds i8, ptr %aa{g}, i64 {8 * g}\n"
+            text += f"  %ac{g} = load double, ptr %ab{g}, align 8\n" + self._splat(f"atol{g}", f"%ac{g}")
+            text += self._op(f"%new{g}", "fadd", f"%u{g}", f"%k{g}")
+            text += self._llvm(f"%ay{g}", "fabs", f"%y{g}") + self._llvm(f"%an{g}", "fabs", f"%new{g}")
+            text += self._compare(f"%more{g}", "ogt", f"%ay{g}", f"%an{g}")
+            text += self._select(f"%size{g}", f"%more{g}", f"%ay{g}", f"%an{g}")
+            text += self._fma(f"%scale{g}", f"%size{g}", "%rtol", f"%atol{g}")
+            text += self._store(f"%new{g}", f"to{g}", "trial", "each", g)
+            if g:
+                text += self._op(f"%p{g}", "fmul", product, f"%scale{g}")
+            product = f"%p{g}" if g else "%scale0"
+        text += self._op(f"%inv{GROUP - 1}", "fdiv", v.number(1.0), product)
+        for g in range(GROUP - 1, -1, -1):
+            inverse = f"%inv{g}"
+            if g:
+                text += self._op(f"%one{g}", "fmul", inverse, f"%p{g - 1}" if g > 1 else "%scale0")
+                text += self._op(f"%inv{g - 1}", "fmul", inverse, f"%scale{g}")
+                inverse = f"%one{g}"
+            text += self._op(f"%quotient{g}", "fmul", f"%k{g}", inverse)
+            # 0, or NaN where the new state is not finite: an infinite scale would hide any error
+            text += self._op(f"%check{g}", "fsub", f"%new{g}", f"%new{g}")
+            text += self._op(f"%ratio{g}", "fadd", f"%quotient{g}", f"%check{g}")
+            text += self._fma(f"{sums[g]}n", f"%ratio{g}", f"%ratio{g}", sums[g])
+        return text
+
+    def _control(self) -> str:
+        """Accept or reject each lane's attempt, choose its next step, and mark the lanes that the driver must see.
+
+        The step changes by 0.9 error^(-1/5), within 1/5 and 6, not above 1 after a rejection (Hairer, Wanner 1996,
+        section IV.7). After a stop it may grow a thousandfold until the error has something to say: the first step
+        follows the fastest state, which a dose can drive from 0, and may be shorter by ten orders than what is needed.
+        """
+        v, n, compare, text = self.lanes, self.lanes.number, self._compare, ""
+        for name in (
+            "time", "step", "stop", "sample_at", "resolution", "limit", "attempts", "rejected", "starting", "growth",
+            "error",
+        ):  # fmt: skip
+            text += self._load(name, name)
+        text += self._op("%tries", "fadd", "%attempts", n(1.0)) + compare("%spent", "ogt", "%tries", "%limit")
+        text += compare("%small", "ole", "%error", n(1.0)) + compare("%sound", "olt", "%growth", n(MAX_GROWTH))
+        text += self._both("%fine", "and", "%small", "%sound") + self._not("%unspent", "%spent")
+        text += self._both("%ok", "and", "%fine", "%unspent") + self._not("%no", "%ok")
+        text += self._call("%ln", "@lane_ln", "%error") + self._op("%tenth", "fmul", "%ln", n(-0.1))
+        text += self._call("%power", "@lane_exp", "%tenth") + self._op("%f", "fmul", "%power", n(0.9))
+        text += compare("%rapid", "oge", "%f", n(6.0)) + compare("%young", "one", "%starting", n(0.0))
+        text += self._both("%begins", "and", "%rapid", "%young") + self._select("%most", "%begins", n(1e3), n(6.0))
+        text += self._select("%still", "%begins", n(1.0), n(0.0))
+        text += self._llvm("%f6", "minnum", "%f", "%most") + compare("%was", "one", "%rejected", n(0.0))
+        text += self._llvm("%f1", "minnum", "%f6", n(1.0)) + self._select("%fa", "%was", "%f1", "%f6")
+        text += self._llvm("%up", "maxnum", "%fa", n(0.2)) + self._llvm("%down0", "maxnum", "%f", n(0.2))
+        text += compare("%finite", "olt", "%error", n(1e60)) + compare("%large", "ogt", "%error", n(1.0))
+        text += self._both("%known", "and", "%finite", "%large")
+        text += self._select("%down", "%known", "%down0", n(0.1)) + self._select("%factor", "%ok", "%up", "%down")
+        text += self._op("%next", "fmul", "%step", "%factor") + self._op("%there", "fadd", "%time", "%step")
+        text += self._op("%left", "fsub", "%stop", "%time") + compare("%at_stop", "oge", "%step", "%left")
+        text += self._select("%reached", "%at_stop", "%stop", "%there")
+        text += self._op("%near", "fadd", "%reached", "%resolution")
+        text += compare("%due", "ole", "%sample_at", "%near") + self._both("%want", "or", "%at_stop", "%due")
+        text += self._both("%look", "and", "%ok", "%want")
+        text += self._llvm("%far", "fabs", "%time") + self._llvm("%farther", "maxnum", "%far", n(1e-3))
+        text += self._op("%floor", "fmul", "%farther", n(1e-14)) + compare("%sunk", "ult", "%next", "%floor")
+        text += self._both("%under", "and", "%no", "%sunk") + self._both("%failed", "or", "%under", "%spent")
+        text += self._both("%attention", "or", "%look", "%failed")
+        text += self._select("%accept", "%ok", n(1.0), n(0.0))
+        for name, value in (
+            ("attempts", "%tries"), ("accept", "%accept"), ("reached", "%reached"), ("next_step", "%next"),
+            ("starting", "%still"),
+        ):  # fmt: skip
+            text += self._store(value, f"to.{name}", name)
+        text += f"  %bits = bitcast {v.truth} %attention to i{v.width}\n"
+        text += f"  %mask = uitofp i{v.width} %bits to double\n" + self._place("mask.a", "attention", "", 0)
+        return self._function("control", text + "  store double %mask, ptr %mask.a, align 8\n")
+
+    def _dense(self) -> str:
+        """Write some states at `theta` of the step into `sampled`: the method's dense output. Write their `clock`."""
+        n, stages = self.lanes.number, [f"k{j}" for j in range(rodas5p.STAGES)]
+        text = self._parts("state", "trial", "sampled", *stages)
+        text += self._load("theta", "theta") + self._load("now", "time") + self._load("h", "step")
+        text += self._fma("%then", "%theta", "%h", "%now") + self._store("%then", "to.clock", "clock")
+        text += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
+        for j in range(rodas5p.STAGES):
+            d0, d1, d2 = (n(row[j]) for row in rodas5p.DENSE)
+            text += self._fma(f"%p{j}", "%theta", d2, d1) + self._fma(f"%q{j}", "%theta", f"%p{j}", d0)
+            text += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
+        body = "  %place = getelementptr inbounds i64, ptr %which, i64 %wanted.i\n"
+        body += "  %each.i = load i64, ptr %place, align 8\n" + self._offset("each")
+        body += self._load("y", "state", "each") + self._load("new", "trial", "each")
+        body += self._op("%change", "fsub", "%new", "%y") + self._fma("%u", "%theta", "%change", "%y")
+        total = "%u"
+        for j, stage in enumerate(stages):
+            body += self._load(f"v{j}", stage, "each") + self._fma(f"%s{j}", f"%w{j}", f"%v{j}", total)
+            total = f"%s{j}"
+        body += self._store(total, "to.s", "sampled", "each")
+        return self._function(
+            "dense", text + self._loop("wanted", "entry", first="0", last="%count", each=1, body=body)
+        )  # fmt: skip
+
+    def _move(self) -> str:
+        """Move the lanes that accept to the trial state and the time reached; give every lane its next step."""
+        n, text = self.lanes.number, self._parts("state", "trial")
+        for name in ("accept", "time", "reached", "next_step"):
+            text += self._load(name, name)
+        text += self._compare("%yes", "une", "%accept", n(0.0)) + self._select("%now", "%yes", "%reached", "%time")
+        text += self._select("%rejected", "%yes", n(0.0), n(1.0))
+        for name, value in (("time", "%now"), ("step", "%next_step"), ("rejected", "%rejected")):
+            text += self._store(value, f"to.{name}", name)
+        body = self._load("y", "state", "each") + self._load("u", "trial", "each")
+        body += self._select("%new", "%yes", "%u", "%y") + self._store("%new", "to.y", "state", "each")
+        return self._function("move", text + self._loop("each", "entry", first="0", last="%states", each=1, body=body))
+
+    def _enter(self) -> str:
+        """Write the inflow into the first stage, where a slope is added to it."""
+        body = self._load("in", "inflow", "each") + self._store("%in", "to.k", "k0", "each")
+        text = self._parts("inflow", "k0")
+        return self._function("enter", text + self._loop("each", "entry", first="0", last="%states", each=1, body=body))
+
+
+def _layout(*, states: int, width: int) -> Layout:
+    """Return the layout as far as `atol`: what comes after depends on the model."""
+    return plan_layout(states=states, constants=0, hoisted=0, factors=0, edges=0, width=width)
