@@ -27,15 +27,16 @@ class AttemptWriter:
     def module(self) -> str:
         """Return the text of the functions, of the step library's declarations, and the attributes of all."""
         functions: dict[str, Iterable[str]] = {
-            "attempt": self._attempt(), "first_slope": self._first_slope(),
-            "sample": [self._dense("states", self.states)], "commit": [self._step("move")],
+            "attempt": self._attempt(), "first_slope": self._first_slope(), "sample": [self._step("dense")],
+            "commit": [self._step("move")],
         }  # fmt: skip
+        constants = []
         if self.watched is not None:
-            functions["look"] = self._look(self.watched)
+            constants.append(_list("watched", self.watched))
+            functions["look"] = self._look(len(self.watched))
             functions["look_here"] = [self._call("edges", "y", "q", "t", "cells", "beyond", "crossed")]
-        lists = [_numbers("states", range(self.states)), _numbers("watched", self.watched or ())]
         texts = [self._function(name, calls) for name, calls in functions.items()]
-        return "\n".join((declarations(), *lists, *texts, attributes(self.lanes)))
+        return "\n".join((declarations(), *constants, *texts, attributes(self.lanes)))
 
     def _function(self, name: str, calls: Iterable[str]) -> str:
         lines = [*self._addresses(), *calls]
@@ -60,9 +61,6 @@ class AttemptWriter:
         names = [a.split()[1] for a in SIGNATURES[function].split(", ")[1:]]
         return f"  call void @{function}({', '.join(['ptr %ws', *(f'i64 {arguments[n]}' for n in names)])})"
 
-    def _dense(self, which: str, count: int) -> str:
-        return f"  call void @dense(ptr %ws, i64 {self.states}, ptr @{which}, i64 {count})"
-
     def _attempt(self) -> Iterator[str]:
         """One step of size `step` from `state` at `time`: trial state, stages, error and verdict of every lane."""
         yield self._step("clip")
@@ -83,13 +81,12 @@ class AttemptWriter:
         yield self._call("prologue", "c", "q")
         yield self._call("slope", "y", "q", "t", "k0")
 
-    def _look(self, watched: Sequence[int]) -> Iterator[str]:
+    def _look(self, count: int) -> Iterator[str]:
         """The edges' cells at `theta` of the step, from the states that they depend on."""
-        yield self._dense("watched", len(watched))
+        yield f"  call void @dense_some(ptr %ws, i64 {self.states}, ptr @watched, i64 {count})"
         yield self._call("edges", "sampled", "q", "clock", "cells", "beyond", "crossed")
 
 
-def _numbers(name: str, numbers: Iterable[int]) -> str:
+def _list(name: str, numbers: Sequence[int]) -> str:
     """Return a constant list of whole numbers."""
-    parts = [f"i64 {k}" for k in numbers]
-    return f"@{name} = internal constant [{len(parts)} x i64] [{', '.join(parts)}]"
+    return f"@{name} = internal constant [{len(numbers)} x i64] [{', '.join(f'i64 {k}' for k in numbers)}]"

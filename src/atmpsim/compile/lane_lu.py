@@ -8,13 +8,15 @@ from atmpsim.compile.lane_writer import LaneWriter
 from atmpsim.compile.sparse_lu import Elimination
 from atmpsim.kernels import rodas5p
 
-_PART = 300  # multiply-adds in one function: the compiler's time grows faster than a function's length
+_PART = 200  # multiply-adds and half the Jacobian's entries in one function: the compiler's time grows faster
 _ARGUMENTS = ("y", "q", "t", "step", "out", "growth")
 
 
 class FactoriseWriter:
-    """Writes `factorise(y, q, t, step, out, growth)`: the LU of M/(h gamma) - J, with 1/pivot on the diagonal.
+    """Writes `factorise(y, q, t, step, out, growth)`: the LU of J - M/(h gamma), and the sum of L's squares.
 
+    L is kept with the other sign, and the diagonal as -1/pivot: so nothing is subtracted or negated here and in
+    `solve`, whose matrix is M/(h gamma) - J; each negation would be one more instruction to compile.
     Rows and columns are in elimination order; M is the identity, but 0 for algebraic rules and hubs. Row after row
     is eliminated: no row but its own is held meanwhile, those above are read from where they stand. Rows go to
     several functions; what these share of the Jacobian, the first that needs it leaves in `shared` for the others.
@@ -52,7 +54,7 @@ class FactoriseWriter:
         parts: list[list[int]] = []
         left = 0
         for i, pivots in enumerate(self.left):
-            work = 1 + sum(1 + len(self.right[k]) for k in pivots)
+            work = 1 + 2 * len(self._entries(i)) + sum(1 + len(self.right[k]) for k in pivots)
             if not parts or work > left:
                 parts.append([])
                 left = _PART
@@ -84,7 +86,7 @@ class FactoriseWriter:
     def _part(self, part: int) -> None:
         w = self.writer
         known = {node: w.load("shared", self.shared[node]) for node in sorted(self.taken[part])}
-        shift = w.binary("fdiv", w.lanes.number(1.0 / rodas5p.GAMMA), w.load("step", 0))
+        shift = w.binary("fdiv", w.lanes.number(-1.0 / rodas5p.GAMMA), w.load("step", 0))
         growth = w.load("growth", 0)
         for i in self.parts[part]:
             growth = self._eliminate(i, self._row(i, known, shift), growth)
@@ -97,7 +99,7 @@ class FactoriseWriter:
         """Return a row of the matrix by its columns."""
         w, entries = self.writer, self._entries(i)
         values = w.values(list(entries.values()), known, hoist=True, fused=self.fused)
-        row = {j: w.negate(value) for j, value in zip(entries, values, strict=True)}
+        row = dict(zip(entries, values, strict=True))
         if self.shifted[i]:
             row[i] = w.binary("fadd", shift, row[i]) if i in row else shift
         else:
@@ -105,27 +107,19 @@ class FactoriseWriter:
         return row
 
     def _eliminate(self, i: int, row: dict[int, str], growth: str) -> str:
-        """Write a row of L and U, and return the largest factor so far."""
+        """Write a row of L and U, and return the sum of squares so far."""
         w = self.writer
         for k in self.left[i]:
             factor = w.binary("fmul", row.pop(k), w.load("out", self.slots[k, k]))
             w.store("out", self.slots[i, k], factor)
-            growth = self._larger(growth, factor)
-            minus = w.negate(factor)
+            growth = w.fma(factor, factor, growth)
             for j in self.right[k]:
                 above = w.load("out", self.slots[k, j])
-                row[j] = w.fma(minus, above, row[j]) if j in row else w.binary("fmul", minus, above)
-        row[i] = w.binary("fdiv", w.lanes.number(1.0), row[i])
+                row[j] = w.fma(factor, above, row[j]) if j in row else w.binary("fmul", factor, above)
+        row[i] = w.binary("fdiv", w.lanes.number(-1.0), row[i])
         for j, value in row.items():
             w.store("out", self.slots[i, j], value)
         return growth
-
-    def _larger(self, a: str, b: str) -> str:
-        w, d = self.writer, self.writer.lanes.double
-        size = w.new(f"call {d} @llvm.fabs.{w.lanes.suffix}({d} {b})")
-        # not `llvm.maxnum`, which takes three instructions; a factor that is not a number shows in the states
-        more = w.new(f"fcmp ogt {d} {size}, {a}")
-        return w.new(f"select {w.lanes.truth} {more}, {d} {size}, {d} {a}")
 
 
 def write_solve(writer: LaneWriter, elimination: Elimination) -> str:
@@ -139,12 +133,12 @@ def _solve(w: LaneWriter, plan: Elimination) -> None:
     for i, row in enumerate(plan.order):
         value = w.load("b", row) if row < states else w.lanes.number(0.0)
         for j in left[i]:
-            value = w.fma(w.negate(w.load("factors", plan.slots[i, j])), values[j], value)
+            value = w.fma(w.load("factors", plan.slots[i, j]), values[j], value)
         values[i] = value
     for i, row in reversed(list(enumerate(plan.order))):
         value = values[i]
         for j in right[i]:
-            value = w.fma(w.negate(w.load("factors", plan.slots[i, j])), values[j], value)
+            value = w.fma(w.load("factors", plan.slots[i, j]), values[j], value)
         values[i] = w.binary("fmul", value, w.load("factors", plan.slots[i, i]))
         if row < states:
             w.store("b", row, values[i])

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 from atmpsim.kernels import rodas5p
 
-GROUP = 4
-"""States whose errors are found at once."""
+PAIR = 2
+"""States that a loop takes at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,13 @@ class Layout:
     One row each: `time` and `step` of the next attempt; `stop`, where the lane must stop, and `sample_at`, its next
     sample; `rtol`; `resolution` (times closer than this are one); `limit` and `attempts`; `rejected` and `accept`
     (1 or 0: the last attempt); `starting` (1 while the step is far too short); `reached` and `next_step`, which
-    `commit` makes time and step; `error` (mean square) and `growth`; `theta`, where in the step `sample` looks;
-    `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the driver must look
-    at, and `crossed`, whose is that of the lanes that are beyond an edge.
+    `commit` makes time and step; `error` (mean square) and `growth` (sum of L's squares); `theta`, where in the step
+    `sample` looks; `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the
+    driver must look at, `crossed`, whose is that of the lanes that are beyond an edge, and `infused`, whose is the
+    number of inflows other than 0.
     Then what has rows for each state, so that machine code finds it in any model by the number of its states; they
-    go on to a multiple of `GROUP`, with zeros. `atol` is packed: one number a state, and 1 for the rest. `cells`
-    and `beyond` have one row an edge: where the lane is, and where `look` finds it.
+    go on to whole pairs, with zeros. `atol` is packed: one number a state, and 1 for the rest. `cells` and `beyond`
+    have one row an edge: where the lane is, and where `look` finds it.
     """
 
     time: int
@@ -44,6 +45,7 @@ class Layout:
     clock: int
     attention: int
     crossed: int
+    infused: int
     state: int
     trial: int
     inflow: int
@@ -61,7 +63,7 @@ class Layout:
 
 def plan_layout(*, states: int, constants: int, hoisted: int, factors: int, edges: int, width: int) -> Layout:
     """Return the layout of a model's workspace."""
-    each = -(-states // GROUP) * GROUP
+    each = -(-states // PAIR) * PAIR
     sizes = dict.fromkeys((f.name for f in fields(Layout) if f.name != "rows"), 1)
     sizes |= dict.fromkeys(("state", "trial", "inflow", "by_time", "sampled"), each)
     sizes |= {

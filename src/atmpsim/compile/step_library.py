@@ -5,21 +5,23 @@ The number of states comes as an argument, so that this is compiled once for a C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 from atmpsim.compile.lane_math import Lanes, library, literal
-from atmpsim.compile.layout import GROUP, Layout, plan_layout
+from atmpsim.compile.layout import PAIR, Layout, plan_layout
 from atmpsim.kernels import rodas5p
 
-# of an elimination without pivoting: beyond, the factors have lost what a double holds
-MAX_GROWTH = 1e12
+# the norm of L in an elimination without pivoting: beyond, the factors have lost what a double holds
+_MAX_GROWTH = 1e12
+_GROUP = 4  # error terms that share one division
 _SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add up
 
 SIGNATURES = {
     **{f"combine{s}": "ptr %ws, i64 %states, i64 %algebraic" for s in range(rodas5p.STAGES)},
     "clip": "ptr %ws", "error": "ptr %ws, i64 %states", "control": "ptr %ws",
-    "dense": "ptr %ws, i64 %states, ptr %which, i64 %count", "move": "ptr %ws, i64 %states",
-    "enter": "ptr %ws, i64 %states",
+    "dense": "ptr %ws, i64 %states", "dense_some": "ptr %ws, i64 %states, ptr %which, i64 %count",
+    "move": "ptr %ws, i64 %states", "enter": "ptr %ws, i64 %states",
 }  # fmt: skip
 """The functions and their arguments: the workspace, how many states, how many of these (the last) have rules, and
 which are wanted and how many these are."""
@@ -46,13 +48,21 @@ class StepLibrary:
     def __init__(self, *, width: int, explicit_time: bool) -> None:
         self.lanes, self.explicit_time = Lanes(width), explicit_time
         self.weights = rodas5p.time_weights()
-        # a part begins so many rows, and so many for each group of states, after the workspace does
-        self.none, self.group = _layout(states=0, width=width), _layout(states=GROUP, width=width)
+        # a part begins so many rows, and so many for each pair of states, after the workspace does
+        self.none, self.pair = _layout(states=0, width=width), _layout(states=PAIR, width=width)
 
     def module(self) -> str:
         """Return the module's text."""
         functions = [self._combine(s) for s in range(rodas5p.STAGES)]
-        functions += [self._clip(), self._error(), self._control(), self._dense(), self._move(), self._enter()]
+        functions += [
+            self._clip(),
+            self._error(),
+            self._control(),
+            self._dense(),
+            self._dense_some(),
+            self._move(),
+            self._enter(),
+        ]
         return "\n".join((library(self.lanes), *functions, attributes(self.lanes)))
 
     def _function(self, name: str, text: str) -> str:
@@ -60,13 +70,12 @@ class StepLibrary:
 
     def _parts(self, *names: str) -> str:
         """Return instructions for the addresses `%NAME.p` of parts with rows for each state; `k3` is a stage."""
-        v = self.lanes
-        text = f"  %whole = add i64 %states, {GROUP - 1}\n  %groups = udiv i64 %whole, {GROUP}\n"
+        v, text = self.lanes, f"  %more = add i64 %states, {PAIR - 1}\n  %even = and i64 %more, {-PAIR}\n"
         for name in names:
             part, stage = ("stages", int(name[1:])) if name[1:].isdigit() else (name, 0)
             fixed = getattr(self.none, part)
-            each = getattr(self.group, part) - fixed + stage * GROUP
-            text += f"  %{name}.s = mul i64 %groups, {each * v.bytes}\n"
+            each = (getattr(self.pair, part) - fixed) // PAIR + stage
+            text += f"  %{name}.s = mul i64 %even, {each * v.bytes}\n"
             text += f"  %{name}.b = add i64 %{name}.s, {fixed * v.bytes}\n"
             text += f"  %{name}.p = getelementptr inbounds i8, ptr %ws, i64 %{name}.b\n"
         return text
@@ -79,6 +88,11 @@ class StepLibrary:
             f"  br i1 %{tag}.more, label %{tag}.do, label %{tag}.done\n{tag}.do:\n"
             f"{self._offset(tag)}{body}  br label %{tag}\n{tag}.done:\n"
         )
+
+    def _pairs(self, body: Callable[[int], str], tag: str = "each", before: str = "entry") -> str:
+        """Return a loop over pairs of states; `body` writes what it does with each state of a pair."""
+        text = "".join(body(k) for k in range(PAIR))
+        return self._loop(tag, before, first="0", last="%even", each=PAIR, body=text)
 
     def _offset(self, tag: str) -> str:
         return f"  %{tag}.at = mul i64 %{tag}.i, {self.lanes.bytes}\n"
@@ -140,42 +154,60 @@ class StepLibrary:
     def _combine(self, stage: int) -> str:
         """Write the stage's argument into `trial`, and inflow + sum C k / h + h d df/dt into the stage.
 
-        For an algebraic rule nothing but the last of these counts. Where time counts, `clock` is the stage's.
+        The first stage's argument is the state. Of an algebraic rule's sum nothing but the last counts. Inflows are
+        looked at only where a lane has one. Where time counts, `clock` is the stage's.
         """
-        n, stages = self.lanes.number, [f"k{j}" for j in range(stage + 1)]
+        n, last = self.lanes.number, f"k{stage}"
         timed = self.explicit_time and abs(self.weights[stage]) > 1e-12
+        stages = [f"k{j}" for j in range(stage + 1)]
         text = self._parts("state", "trial", "inflow", *stages, *(["by_time"] if timed else []))
         text += self._load("h", "step") + self._op("%inverse", "fdiv", n(1.0), "%h")
         text += self._op("%hd", "fmul", "%h", n(self.weights[stage]))
         if self.explicit_time:
             text += self._load("now", "time") + self._fma("%then", n(rodas5p.NODES[stage]), "%h", "%now")
             text += self._store("%then", "to.clock", "clock")
-        # the last stages' arguments are the one before's plus its result: the method is stiffly accurate
-        follows = stage > 1 and rodas5p.A[stage] == (*rodas5p.A[stage - 1], 1.0)
-        body = self._load("y", "trial" if follows else "state", "each") + self._load("in", "inflow", "each")
-        argument, total = "%y", n(0.0)
-        for j in range(stage):
-            body += self._load(f"v{j}", f"k{j}", "each")
-            if rodas5p.A[stage][j] and (not follows or j == stage - 1):
-                body += self._fma(f"%u{j}", n(rodas5p.A[stage][j]), f"%v{j}", argument)
-                argument = f"%u{j}"
-            body += self._fma(f"%g{j}", n(rodas5p.C[stage][j]), f"%v{j}", total)
-            total = f"%g{j}"
-        body += self._fma("%sum", total, "%inverse", "%in")
-        result = "%sum"
-        if timed:
-            body += self._load("ft", "by_time", "each") + self._fma("%timed", "%hd", "%ft", "%sum")
-            result = "%timed"
-        body += self._store(argument, "to.u", "trial", "each") + self._store(result, "to.k", stages[-1], "each")
-        text += self._loop("each", "entry", first="0", last="%states", each=1, body=body)
-        text += "  %rules = sub i64 %states, %algebraic\n"
-        value = n(0.0)
-        body = ""
+        text += self._place("infused.a", "infused", "", 0) + "  %infused = load double, ptr %infused.a, align 8\n"
+        text += f"  %pours = fcmp une double %infused, {literal(0.0)}\n  br i1 %pours, label %wets, label %drys\n"
+        for tag in ("wet", "dry"):
+            text += f"{tag}s:\n" + self._pairs(functools.partial(self._combined, stage, timed, tag), tag, f"{tag}s")
+            text += "  br label %sums\n"
+        body, value = "", n(0.0)
         if timed:
             body, value = self._load("rt", "by_time", "rule") + self._op("%rule.d", "fmul", "%hd", "%rt"), "%rule.d"
-        body += self._store(value, "to.r", stages[-1], "rule")
-        text += self._loop("rule", "each.done", first="%rules", last="%states", each=1, body=body)
+        body += self._store(value, "to.r", last, "rule")
+        text += "sums:\n  %rules = sub i64 %states, %algebraic\n"
+        text += self._loop("rule", "sums", first="%rules", last="%states", each=1, body=body)
         return self._function(f"combine{stage}", text)
+
+    def _combined(self, stage: int, timed: bool, tag: str, k: int) -> str:
+        """Return what is done with one state; it has an inflow where the tag is `wet`."""
+        n, name = self.lanes.number, f"{tag}{k}"
+        # the last stages' arguments are the one before's plus its result: the method is stiffly accurate
+        follows = stage > 1 and rodas5p.A[stage] == (*rodas5p.A[stage - 1], 1.0)
+        text = self._load(f"y.{name}", "trial" if follows else "state", tag, k) if stage else ""
+        argument, total = f"%y.{name}", ""
+        for j in range(stage):
+            value, a, c = f"%v{j}.{name}", rodas5p.A[stage][j], n(rodas5p.C[stage][j])
+            text += self._load(value[1:], f"k{j}", tag, k)
+            if a and (not follows or j == stage - 1):
+                text += self._fma(f"%u{j}.{name}", n(a), value, argument)
+                argument = f"%u{j}.{name}"
+            new = f"%g{j}.{name}"
+            text += self._fma(new, c, value, total) if total else self._op(new, "fmul", c, value)
+            total = new
+        result = n(0.0)
+        if tag == "wet":
+            text += self._load(f"in.{name}", "inflow", tag, k)
+            result = f"%in.{name}"
+        if stage:
+            text += self._store(argument, f"to.u.{name}", "trial", tag, k)
+            text += self._fma(f"%sum.{name}", total, "%inverse", result)
+            result = f"%sum.{name}"
+        if timed:
+            text += self._load(f"ft.{name}", "by_time", tag, k)
+            text += self._fma(f"%timed.{name}", "%hd", f"%ft.{name}", result)
+            result = f"%timed.{name}"
+        return text + self._store(result, f"to.k.{name}", f"k{stage}", tag, k)
 
     def _clip(self) -> str:
         """Shorten the steps that would pass, or all but reach, the lane's stop."""
@@ -187,51 +219,53 @@ class StepLibrary:
 
     def _error(self) -> str:
         """Write the new state into `trial`, and into `error` the mean square of the errors over what a step may err."""
-        v, n = self.lanes, self.lanes.number
-        sums = [f"%sum{g}" for g in range(GROUP)]
-        phi = "".join(f"  {s} = phi {v.double} [{n(0.0)}, %entry], [{s}n, %each.do]\n" for s in sums)
+        n = self.lanes.number
         text = self._parts("state", "trial", f"k{rodas5p.STAGES - 1}", "atol") + self._load("rtol", "rtol")
         text += f"  %count = uitofp i64 %states to double\n  %most = fmul double %count, {literal(_SHARE**2)}\n"
-        text += f"  %part = fdiv double {literal(1.0)}, %most\n  %all = mul i64 %groups, {GROUP}\n"
-        text += self._splat("parts", "%part")
-        text += self._loop(
-            "each", "entry", first="0", last="%all", each=GROUP, body=self._error_terms(sums), phi=phi
-        )  # fmt: skip
-        text += self._op("%t0", "fadd", *sums[:2]) + self._op("%t1", "fadd", *sums[2:])
+        text += f"  %part = fdiv double {literal(1.0)}, %most\n" + self._splat("parts", "%part")
+        text += self._errors("four", "entry", first="0", before=[n(0.0)] * _GROUP)
+        text += self._errors("two", "four.done", first="%four.i", before=["%four0", "%four1"])
+        text += self._op("%t0", "fadd", "%two0", "%two1") + self._op("%t1", "fadd", "%four2", "%four3")
         text += self._op("%t2", "fadd", "%t0", "%t1") + self._op("%mean", "fmul", "%t2", "%parts")
         return self._function("error", text + self._store("%mean", "to.error", "error"))
 
-    def _error_terms(self, sums: Sequence[str]) -> str:
-        """Add the squared scaled errors of a group of states to sums, with one division for all: (1/ab) b = 1/a."""
-        v, text, product = self.lanes, "  %packed = mul i64 %each.i, 8\n", ""
-        for g in range(GROUP):
-            text += self._load(f"y{g}", "state", "each", g) + self._load(f"u{g}", "trial", "each", g)
-            text += self._load(f"k{g}", f"k{rodas5p.STAGES - 1}", "each", g)
-            text += f"  %aa{g} = getelementptr inbounds i8, ptr %atol.p, i64 %packed\n"
-            text += f"  %ab{g} = getelementptr inbounds i8, ptr %aa{g}, i64 {8 * g}\n"
-            text += f"  %ac{g} = load double, ptr %ab{g}, align 8\n" + self._splat(f"atol{g}", f"%ac{g}")
-            text += self._op(f"%new{g}", "fadd", f"%u{g}", f"%k{g}")
-            text += self._llvm(f"%ay{g}", "fabs", f"%y{g}") + self._llvm(f"%an{g}", "fabs", f"%new{g}")
-            text += self._compare(f"%more{g}", "ogt", f"%ay{g}", f"%an{g}")
-            text += self._select(f"%size{g}", f"%more{g}", f"%ay{g}", f"%an{g}")
-            text += self._fma(f"%scale{g}", f"%size{g}", "%rtol", f"%atol{g}")
-            text += self._store(f"%new{g}", f"to{g}", "trial", "each", g)
+    def _errors(self, tag: str, label: str, *, first: str, before: Sequence[str]) -> str:
+        """Add the squared scaled errors to as many sums at once, with one division for all: (1/ab) b = 1/a."""
+        v, count = self.lanes, len(before)
+        phi = "".join(
+            f"  %{tag}{g} = phi {v.double} [{start}, %{label}], [%{tag}{g}.n, %{tag}.do]\n"
+            for g, start in enumerate(before)
+        )
+        text, product = f"  %{tag}.packed = mul i64 %{tag}.i, 8\n", ""
+        for g in range(count):
+            n = f"{tag}{g}"
+            text += self._load(f"y.{n}", "state", tag, g) + self._load(f"u.{n}", "trial", tag, g)
+            text += self._load(f"k.{n}", f"k{rodas5p.STAGES - 1}", tag, g)
+            text += f"  %aa.{n} = getelementptr inbounds i8, ptr %atol.p, i64 %{tag}.packed\n"
+            text += f"  %ab.{n} = getelementptr inbounds i8, ptr %aa.{n}, i64 {8 * g}\n"
+            text += f"  %ac.{n} = load double, ptr %ab.{n}, align 8\n" + self._splat(f"atol.{n}", f"%ac.{n}")
+            text += self._op(f"%new.{n}", "fadd", f"%u.{n}", f"%k.{n}")
+            text += self._llvm(f"%ay.{n}", "fabs", f"%y.{n}") + self._llvm(f"%an.{n}", "fabs", f"%new.{n}")
+            text += self._compare(f"%more.{n}", "ogt", f"%ay.{n}", f"%an.{n}")
+            text += self._select(f"%size.{n}", f"%more.{n}", f"%ay.{n}", f"%an.{n}")
+            text += self._fma(f"%scale.{n}", f"%size.{n}", "%rtol", f"%atol.{n}")
+            text += self._store(f"%new.{n}", f"to.{n}", "trial", tag, g)
             if g:
-                text += self._op(f"%p{g}", "fmul", product, f"%scale{g}")
-            product = f"%p{g}" if g else "%scale0"
-        text += self._op(f"%inv{GROUP - 1}", "fdiv", v.number(1.0), product)
-        for g in range(GROUP - 1, -1, -1):
-            inverse = f"%inv{g}"
+                text += self._op(f"%p.{n}", "fmul", product, f"%scale.{n}")
+            product = f"%p.{n}" if g else f"%scale.{n}"
+        text += self._op(f"%inv.{tag}{count - 1}", "fdiv", v.number(1.0), product)
+        for g in range(count - 1, -1, -1):
+            n, above, inverse = f"{tag}{g}", f"{tag}{g - 1}", f"%inv.{tag}{g}"
             if g:
-                text += self._op(f"%one{g}", "fmul", inverse, f"%p{g - 1}" if g > 1 else "%scale0")
-                text += self._op(f"%inv{g - 1}", "fmul", inverse, f"%scale{g}")
-                inverse = f"%one{g}"
-            text += self._op(f"%quotient{g}", "fmul", f"%k{g}", inverse)
+                text += self._op(f"%one.{n}", "fmul", inverse, f"%p.{above}" if g > 1 else f"%scale.{above}")
+                text += self._op(f"%inv.{above}", "fmul", inverse, f"%scale.{n}")
+                inverse = f"%one.{n}"
+            text += self._op(f"%quotient.{n}", "fmul", f"%k.{n}", inverse)
             # 0, or NaN where the new state is not finite: an infinite scale would hide any error
-            text += self._op(f"%check{g}", "fsub", f"%new{g}", f"%new{g}")
-            text += self._op(f"%ratio{g}", "fadd", f"%quotient{g}", f"%check{g}")
-            text += self._fma(f"{sums[g]}n", f"%ratio{g}", f"%ratio{g}", sums[g])
-        return text
+            text += self._op(f"%check.{n}", "fsub", f"%new.{n}", f"%new.{n}")
+            text += self._op(f"%ratio.{n}", "fadd", f"%quotient.{n}", f"%check.{n}")
+            text += self._fma(f"%{n}.n", f"%ratio.{n}", f"%ratio.{n}", f"%{n}")
+        return self._loop(tag, label, first=first, last="%even", each=count, body=text, phi=phi)
 
     def _control(self) -> str:
         """Accept or reject each lane's attempt, choose its next step, and mark the lanes that the driver must see.
@@ -247,7 +281,7 @@ class StepLibrary:
         ):  # fmt: skip
             text += self._load(name, name)
         text += self._op("%tries", "fadd", "%attempts", n(1.0)) + compare("%spent", "ogt", "%tries", "%limit")
-        text += compare("%small", "ole", "%error", n(1.0)) + compare("%sound", "olt", "%growth", n(MAX_GROWTH))
+        text += compare("%small", "ole", "%error", n(1.0)) + compare("%sound", "olt", "%growth", n(_MAX_GROWTH**2))
         text += self._both("%fine", "and", "%small", "%sound") + self._not("%unspent", "%spent")
         text += self._both("%ok", "and", "%fine", "%unspent") + self._not("%no", "%ok")
         text += self._call("%ln", "@lane_ln", "%error") + self._op("%tenth", "fmul", "%ln", n(-0.1))
@@ -282,9 +316,23 @@ class StepLibrary:
         return self._function("control", text + "  store double %mask, ptr %mask.a, align 8\n")
 
     def _dense(self) -> str:
-        """Write some states at `theta` of the step into `sampled`: the method's dense output. Write their `clock`."""
-        n, stages = self.lanes.number, [f"k{j}" for j in range(rodas5p.STAGES)]
-        text = self._parts("state", "trial", "sampled", *stages)
+        """Write all states at `theta` of the step into `sampled`: the method's dense output. Write their `clock`."""
+        text = self._pairs(functools.partial(self._sampled, "each"))
+        return self._function("dense", self._dense_weights() + text)
+
+    def _dense_some(self) -> str:
+        """Do the same for the states of a list."""
+        place = "  %place = getelementptr inbounds i64, ptr %which, i64 %k.i\n"
+        body = place + "  %each.i = load i64, ptr %place, align 8\n" + self._offset("each")
+        body += self._sampled("each", 0)
+        return self._function(
+            "dense_some",
+            self._dense_weights() + self._loop("k", "entry", first="0", last="%count", each=1, body=body),
+        )
+
+    def _dense_weights(self) -> str:
+        n = self.lanes.number
+        text = self._parts("state", "trial", "sampled", *(f"k{j}" for j in range(rodas5p.STAGES)))
         text += self._load("theta", "theta") + self._load("now", "time") + self._load("h", "step")
         text += self._fma("%then", "%theta", "%h", "%now") + self._store("%then", "to.clock", "clock")
         text += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
@@ -292,18 +340,17 @@ class StepLibrary:
             d0, d1, d2 = (n(row[j]) for row in rodas5p.DENSE)
             text += self._fma(f"%p{j}", "%theta", d2, d1) + self._fma(f"%q{j}", "%theta", f"%p{j}", d0)
             text += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
-        body = "  %place = getelementptr inbounds i64, ptr %which, i64 %wanted.i\n"
-        body += "  %each.i = load i64, ptr %place, align 8\n" + self._offset("each")
-        body += self._load("y", "state", "each") + self._load("new", "trial", "each")
-        body += self._op("%change", "fsub", "%new", "%y") + self._fma("%u", "%theta", "%change", "%y")
-        total = "%u"
-        for j, stage in enumerate(stages):
-            body += self._load(f"v{j}", stage, "each") + self._fma(f"%s{j}", f"%w{j}", f"%v{j}", total)
-            total = f"%s{j}"
-        body += self._store(total, "to.s", "sampled", "each")
-        return self._function(
-            "dense", text + self._loop("wanted", "entry", first="0", last="%count", each=1, body=body)
-        )  # fmt: skip
+        return text
+
+    def _sampled(self, tag: str, g: int) -> str:
+        text = self._load(f"y{g}", "state", tag, g) + self._load(f"new{g}", "trial", tag, g)
+        text += self._op(f"%change{g}", "fsub", f"%new{g}", f"%y{g}")
+        text += self._fma(f"%u{g}", "%theta", f"%change{g}", f"%y{g}")
+        total = f"%u{g}"
+        for j in range(rodas5p.STAGES):
+            text += self._load(f"v{j}.{g}", f"k{j}", tag, g) + self._fma(f"%s{j}.{g}", f"%w{j}", f"%v{j}.{g}", total)
+            total = f"%s{j}.{g}"
+        return text + self._store(total, f"to.s{g}", "sampled", tag, g)
 
     def _move(self) -> str:
         """Move the lanes that accept to the trial state and the time reached; give every lane its next step."""
@@ -314,15 +361,21 @@ class StepLibrary:
         text += self._select("%rejected", "%yes", n(0.0), n(1.0))
         for name, value in (("time", "%now"), ("step", "%next_step"), ("rejected", "%rejected")):
             text += self._store(value, f"to.{name}", name)
-        body = self._load("y", "state", "each") + self._load("u", "trial", "each")
-        body += self._select("%new", "%yes", "%u", "%y") + self._store("%new", "to.y", "state", "each")
-        return self._function("move", text + self._loop("each", "entry", first="0", last="%states", each=1, body=body))
+
+        def state(g: int) -> str:
+            text = self._load(f"y{g}", "state", "each", g) + self._load(f"u{g}", "trial", "each", g)
+            text += self._select(f"%new{g}", "%yes", f"%u{g}", f"%y{g}")
+            return text + self._store(f"%new{g}", f"to.y{g}", "state", "each", g)
+
+        return self._function("move", text + self._pairs(state))
 
     def _enter(self) -> str:
         """Write the inflow into the first stage, where a slope is added to it."""
-        body = self._load("in", "inflow", "each") + self._store("%in", "to.k", "k0", "each")
-        text = self._parts("inflow", "k0")
-        return self._function("enter", text + self._loop("each", "entry", first="0", last="%states", each=1, body=body))
+
+        def state(g: int) -> str:
+            return self._load(f"in{g}", "inflow", "each", g) + self._store(f"%in{g}", f"to.k{g}", "k0", "each", g)
+
+        return self._function("enter", self._parts("inflow", "k0") + self._pairs(state))
 
 
 def _layout(*, states: int, width: int) -> Layout:

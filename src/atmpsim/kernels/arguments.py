@@ -53,6 +53,7 @@ class Rows(NamedTuple):
     theta: int
     attention: int
     crossed: int
+    infused: int
     atol: int
     state: int
     trial: int

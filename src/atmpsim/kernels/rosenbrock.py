@@ -205,9 +205,17 @@ def _load(ws, rows, lane, initial, constants, cells, k):
         ws[(rows.cells + e) * width + lane] = cells[k, e]
     for i in range(initial.shape[1]):
         ws[(rows.state + i) * width + lane] = initial[k, i]
-        ws[(rows.inflow + i) * width + lane] = 0.0
+        _set_inflow(ws, rows, lane, i, 0.0)
     for j in range(constants.shape[1]):
         ws[(rows.constants + j) * width + lane] = constants[k, j]
+
+
+@inner
+def _set_inflow(ws, rows, lane, i, value):
+    """Set a state's inflow, and count those other than 0."""
+    at = (rows.inflow + i) * rows.width + lane
+    ws[rows.infused * rows.width] += int(value != 0.0) - int(ws[at] != 0.0)
+    ws[at] = value
 
 
 @inner
@@ -239,7 +247,7 @@ def _act(ws, rows, actions, lane, k, done, time, initial, constants):
         elif kind == SET_CONSTANT:
             ws[(rows.constants + target) * width + lane] = value
         elif kind == SET_INFLOW:
-            ws[(rows.inflow + target) * width + lane] = value
+            _set_inflow(ws, rows, lane, target, value)
         else:
             for i in range(initial.shape[1]):
                 ws[(rows.state + i) * width + lane] = initial[k, i]
