@@ -11,7 +11,7 @@ from atmpsim.kernels import rodas5p
 
 
 class AttemptWriter:
-    """Writes `attempt`, `first_slope`, `sample`, `commit`, `look` and `look_here` of `ws`, for a workspace layout.
+    """Writes the functions of a workspace that `kernels.arguments.Code` names.
 
     `watched` are the states that edges depend on; without edges it is None, and nothing looks for any. The last
     `algebraic` states have rules instead of derivatives.
@@ -28,7 +28,7 @@ class AttemptWriter:
         """Return the text of the functions, of the step library's declarations, and the attributes of all."""
         functions: dict[str, Iterable[str]] = {
             "attempt": self._attempt(), "first_slope": self._first_slope(), "sample": [self._step("dense")],
-            "commit": [self._step("move")],
+            "sample_lane": [self._step("dense_lane")], "commit": [self._step("move")],
         }  # fmt: skip
         constants = []
         if self.watched is not None:

@@ -22,7 +22,7 @@ from atmpsim.compile.llvm import compile_object, load_object, optimise
 _KIND = "objects"
 _NAME = "advance_trajectories"
 _FOLDER = Path(kernels.__file__).parent
-_SOURCES = ("arguments", "call", "crossings", "entry", "rosenbrock")
+_SOURCES = ("arguments", "call", "crossings", "entry", "rosenbrock", "sampling")
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 

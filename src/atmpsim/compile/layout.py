@@ -19,8 +19,8 @@ class Layout:
     (1 or 0: the last attempt); `starting` (1 while the step is far too short); `reached` and `next_step`, which
     `commit` makes time and step; `error` (mean square) and `growth` (sum of L's squares); `theta`, where in the step
     `sample` looks; `clock`, a stage's time; `attention`, whose first number is the bit mask of the lanes that the
-    driver must look at, `crossed`, whose is that of the lanes that are beyond an edge, and `infused`, whose is the
-    number of inflows other than 0.
+    driver must look at, `crossed`, whose is that of the lanes that are beyond an edge, `infused`, whose is the number
+    of inflows other than 0, and `lane`, whose is the lane that `sample_lane` looks at.
     Then what has rows for each state, so that machine code finds it in any model by the number of its states; they
     go on to whole pairs, with zeros. `atol` is packed: one number a state, and 1 for the rest. `cells` and `beyond`
     have one row an edge: where the lane is, and where `look` finds it.
@@ -46,6 +46,7 @@ class Layout:
     attention: int
     crossed: int
     infused: int
+    lane: int
     state: int
     trial: int
     inflow: int

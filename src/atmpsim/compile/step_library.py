@@ -20,7 +20,8 @@ _SHARE = 0.5  # of the tolerance that one step may use: the errors of steps add 
 SIGNATURES = {
     **{f"combine{s}": "ptr %ws, i64 %states, i64 %algebraic" for s in range(rodas5p.STAGES)},
     "clip": "ptr %ws", "error": "ptr %ws, i64 %states", "control": "ptr %ws",
-    "dense": "ptr %ws, i64 %states", "dense_some": "ptr %ws, i64 %states, ptr %which, i64 %count",
+    "dense": "ptr %ws, i64 %states", "dense_lane": "ptr %ws, i64 %states",
+    "dense_some": "ptr %ws, i64 %states, ptr %which, i64 %count",
     "move": "ptr %ws, i64 %states", "enter": "ptr %ws, i64 %states",
 }  # fmt: skip
 """The functions and their arguments: the workspace, how many states, how many of these (the last) have rules, and
@@ -55,14 +56,9 @@ class StepLibrary:
         """Return the module's text."""
         functions = [self._combine(s) for s in range(rodas5p.STAGES)]
         functions += [
-            self._clip(),
-            self._error(),
-            self._control(),
-            self._dense(),
-            self._dense_some(),
-            self._move(),
-            self._enter(),
-        ]
+            self._clip(), self._error(), self._control(), self._dense(), self._dense_lane(), self._dense_some(),
+            self._move(), self._enter(),
+        ]  # fmt: skip
         return "\n".join((library(self.lanes), *functions, attributes(self.lanes)))
 
     def _function(self, name: str, text: str) -> str:
@@ -110,6 +106,12 @@ class StepLibrary:
         v = self.lanes
         address = self._place(f"{name}.a", part, tag, state)
         return address + f"  %{name} = load {v.double}, ptr %{name}.a, align {v.bytes}\n"
+
+    def _load_lane(self, name: str, part: str, tag: str, state: int) -> str:
+        """Return instructions for `%name`, what lane `%lane.i` holds in a row, in every lane."""
+        text = self._place(f"{name}.a", part, tag, state)
+        text += f"  %{name}.o = getelementptr inbounds double, ptr %{name}.a, i64 %lane.i\n"
+        return text + f"  %{name}.d = load double, ptr %{name}.o, align 8\n" + self._splat(name, f"%{name}.d")
 
     def _store(self, value: str, name: str, part: str, tag: str = "", state: int = 0) -> str:
         v = self.lanes
@@ -317,14 +319,21 @@ class StepLibrary:
 
     def _dense(self) -> str:
         """Write all states at `theta` of the step into `sampled`: the method's dense output. Write their `clock`."""
-        text = self._pairs(functools.partial(self._sampled, "each"))
+        text = self._pairs(functools.partial(self._sampled, "each", self._load))
         return self._function("dense", self._dense_weights() + text)
+
+    def _dense_lane(self) -> str:
+        """Do the same for one lane at the times that all lanes of `theta` say."""
+        text = self._dense_weights() + self._place("lane.a", "lane", "", 0)
+        text += "  %lane.d = load double, ptr %lane.a, align 8\n  %lane.i = fptoui double %lane.d to i64\n"
+        text += self._pairs(functools.partial(self._sampled, "each", self._load_lane))
+        return self._function("dense_lane", text)
 
     def _dense_some(self) -> str:
         """Do the same for the states of a list."""
         place = "  %place = getelementptr inbounds i64, ptr %which, i64 %k.i\n"
         body = place + "  %each.i = load i64, ptr %place, align 8\n" + self._offset("each")
-        body += self._sampled("each", 0)
+        body += self._sampled("each", self._load, 0)
         return self._function(
             "dense_some",
             self._dense_weights() + self._loop("k", "entry", first="0", last="%count", each=1, body=body),
@@ -342,15 +351,15 @@ class StepLibrary:
             text += self._op(f"%w{j}", "fmul", "%hump", f"%q{j}")
         return text
 
-    def _sampled(self, tag: str, g: int) -> str:
-        text = self._load(f"y{g}", "state", tag, g) + self._load(f"new{g}", "trial", tag, g)
-        text += self._op(f"%change{g}", "fsub", f"%new{g}", f"%y{g}")
-        text += self._fma(f"%u{g}", "%theta", f"%change{g}", f"%y{g}")
-        total = f"%u{g}"
+    def _sampled(self, tag: str, load: Callable[[str, str, str, int], str], k: int) -> str:
+        text = load(f"y{k}", "state", tag, k) + load(f"new{k}", "trial", tag, k)
+        text += self._op(f"%change{k}", "fsub", f"%new{k}", f"%y{k}")
+        text += self._fma(f"%u{k}", "%theta", f"%change{k}", f"%y{k}")
+        total = f"%u{k}"
         for j in range(rodas5p.STAGES):
-            text += self._load(f"v{j}.{g}", f"k{j}", tag, g) + self._fma(f"%s{j}.{g}", f"%w{j}", f"%v{j}.{g}", total)
-            total = f"%s{j}.{g}"
-        return text + self._store(total, f"to.s{g}", "sampled", tag, g)
+            text += load(f"v{j}.{k}", f"k{j}", tag, k) + self._fma(f"%s{j}.{k}", f"%w{j}", f"%v{j}.{k}", total)
+            total = f"%s{j}.{k}"
+        return text + self._store(total, f"to.s{k}", "sampled", tag, k)
 
     def _move(self) -> str:
         """Move the lanes that accept to the trial state and the time reached; give every lane its next step."""

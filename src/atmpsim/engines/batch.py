@@ -112,6 +112,6 @@ def _scratch(batch: Batch) -> Scratch:
     offset = (-memory.ctypes.data) % 64 // 8
     workspace = memory[offset : offset + layout.rows * batch.width]
     workspace[layout.atol * batch.width : layout.hoisted * batch.width] = 1.0
-    who, sampled, acted, slides = (np.zeros(batch.width, dtype=np.int64) for _ in range(4))
+    who, sampled, ahead, acted, slides = (np.zeros(batch.width, dtype=np.int64) for _ in range(5))
     low, high, crossing = (np.zeros(batch.width) for _ in range(3))
-    return Scratch(workspace, who, sampled, acted, slides, low, high, crossing)
+    return Scratch(workspace, who, sampled, ahead, acted, slides, low, high, crossing)

@@ -29,6 +29,7 @@ class Code(NamedTuple):
     attempt: int
     first_slope: int
     sample: int
+    sample_lane: int
     commit: int
     look: int
     look_here: int
@@ -54,6 +55,7 @@ class Rows(NamedTuple):
     attention: int
     crossed: int
     infused: int
+    lane: int
     atol: int
     state: int
     trial: int
@@ -150,6 +152,7 @@ class Scratch(NamedTuple):
     workspace: NDArray[np.float64]
     who: NDArray[np.int64]
     sampled: NDArray[np.int64]
+    ahead: NDArray[np.int64]
     acted: NDArray[np.int64]
     slides: NDArray[np.int64]
     low: NDArray[np.float64]

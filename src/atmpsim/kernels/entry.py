@@ -13,7 +13,7 @@ _ACTIONS = _ROWS + len(Rows._fields)
 _LIMITS = _ACTIONS + 12
 _EDGES = _LIMITS + 7
 _SCRATCH = _EDGES + 7
-_COURSE = _SCRATCH + 16
+_COURSE = _SCRATCH + 18
 _OUTPUT = _COURSE + 21
 _SPAN = _OUTPUT + 14
 
@@ -25,7 +25,7 @@ def enter(address):
     Numbers below 2.2e-308 are 0 meanwhile: no quantity is that small, and processors compute with them very slowly.
     """
     n = carray(to_pointer(address, int64), (_SPAN + 2,), int64)
-    code, rows = Code(n[0], n[1], n[2], n[3], n[4], n[5]), _rows(n)
+    code, rows = Code(n[0], n[1], n[2], n[3], n[4], n[5], n[6]), _rows(n)
     o = _ACTIONS
     actions = Actions(
         _whole(n, o), _whole(n, o + 2), _real(n, o + 4), _whole(n, o + 6), _whole(n, o + 8), _real(n, o + 10)
@@ -38,8 +38,8 @@ def enter(address):
     edges = Edges(_whole(n, o), _whole(n, o + 2), _whole(n, o + 4), n[o + 6])
     o = _SCRATCH
     scratch = Scratch(
-        _real(n, o), _whole(n, o + 2), _whole(n, o + 4), _whole(n, o + 6), _whole(n, o + 8), _real(n, o + 10),
-        _real(n, o + 12), _real(n, o + 14),
+        _real(n, o), _whole(n, o + 2), _whole(n, o + 4), _whole(n, o + 6), _whole(n, o + 8), _whole(n, o + 10),
+        _real(n, o + 12), _real(n, o + 14), _real(n, o + 16),
     )  # fmt: skip
     o = _COURSE
     course = Course(
@@ -58,8 +58,8 @@ def enter(address):
 @inner_with_arrays
 def _rows(n):
     return Rows(
-        n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16], n[17], n[18], n[19], n[20], n[21],
-        n[22], n[23], n[24], n[25], n[26], n[27], n[28], n[29], n[30], n[31], n[32],
+        n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16], n[17], n[18], n[19], n[20], n[21],
+        n[22], n[23], n[24], n[25], n[26], n[27], n[28], n[29], n[30], n[31], n[32], n[33], n[34],
     )  # fmt: skip
 
 

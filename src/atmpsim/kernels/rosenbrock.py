@@ -24,6 +24,7 @@ from atmpsim.kernels.arguments import (
 )
 from atmpsim.kernels.call import call_address, inner, lowest_bit
 from atmpsim.kernels.crossings import all_alone, find_crossings, put_leaves, slides_on
+from atmpsim.kernels.sampling import sample_inside, write
 
 
 @inner
@@ -40,8 +41,7 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
     """
     ws, who, sampled, acted = scratch.workspace, scratch.who, scratch.sampled, scratch.acted
     initial, final, constants = course.initial, course.final, course.constants
-    times, kept, samples = output.times, output.kept, output.samples
-    status, counts = output.status, output.attempts
+    times, status, counts = output.times, output.status, output.attempts
     width, size, base = rows.width, initial.shape[1], scratch.workspace.ctypes.data
     for i in range(size):
         ws[rows.atol * width + i] = limits.atol[i]
@@ -78,15 +78,13 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
                         _load(ws, rows, lane, initial, constants, course.cells, k)
                         if limits.side == BEFORE:
                             upto = course.start[k] + limits.resolution
-                            sampled[lane] = _sample_here(ws, rows.state, width, lane, samples, k, times, kept, 0, upto)
+                            sampled[lane] = _sample_here(ws, rows.state, width, lane, output, k, 0, upto)
                     stopped &= ~bit
                     k, now = who[lane], ws[rows.time * width + lane]
                     acted[lane] = _act(ws, rows, actions, lane, k, acted[lane], now, initial, constants)
                     if limits.side == AFTER:
                         upto = now + limits.resolution
-                        sampled[lane] = _sample_here(
-                            ws, rows.state, width, lane, samples, k, times, kept, sampled[lane], upto
-                        )
+                        sampled[lane] = _sample_here(ws, rows.state, width, lane, output, k, sampled[lane], upto)
                     if now >= course.end[k]:
                         status[k], counts[k] = OK, int(ws[rows.attempts * width + lane])
                         course.reached[k], output.next[k] = now, sampled[lane]
@@ -125,31 +123,7 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
             soon &= ~accepted
         attention = int(ws[rows.attention * width]) & active | crossed
         if attention:
-            inside, left = 0, attention
-            while left:
-                lane = lowest_bit(left)
-                left &= left - 1
-                o, reached = sampled[lane], ws[rows.reached * width + lane]
-                if ws[rows.accept * width + lane] != 0.0 and o < times.size and times[o] < reached - limits.resolution:
-                    inside |= 1 << lane
-            while inside:
-                left = inside
-                while left:
-                    lane = lowest_bit(left)
-                    left &= left - 1
-                    passed = times[sampled[lane]] - ws[rows.time * width + lane]
-                    ws[rows.theta * width + lane] = passed / ws[rows.step * width + lane]
-                call_address(code.sample, base)
-                left = inside
-                while left:
-                    lane = lowest_bit(left)
-                    left &= left - 1
-                    o = sampled[lane]
-                    _write(ws, rows.sampled, width, lane, samples, who[lane], o, kept)
-                    sampled[lane] = o + 1
-                    reached = ws[rows.reached * width + lane]
-                    if o + 1 >= times.size or times[o + 1] >= reached - limits.resolution:
-                        inside &= ~(1 << lane)
+            sample_inside(code, rows, limits, scratch, output, base, attention)
             goes_on, left = 0, attention
             while left:
                 lane = lowest_bit(left)
@@ -177,9 +151,8 @@ def advance(code, rows, actions, limits, edges, scratch, course, output, begin, 
                         goes_on |= bit
                     if not at_stop or limits.side == BEFORE:
                         sampled[lane] = _sample_here(
-                            ws, rows.trial, width, lane, samples, k, times, kept, sampled[lane],
-                            reached + limits.resolution,
-                        )  # fmt: skip
+                            ws, rows.trial, width, lane, output, k, sampled[lane], reached + limits.resolution
+                        )
                     ws[rows.sample_at * width + lane] = times[sampled[lane]] if sampled[lane] < times.size else np.inf
                     if at_stop:
                         stopped |= bit
@@ -256,18 +229,12 @@ def _act(ws, rows, actions, lane, k, done, time, initial, constants):
 
 
 @inner
-def _sample_here(ws, row, width, lane, samples, k, times, kept, done, time):
+def _sample_here(ws, row, width, lane, output, k, done, time):
     """Write rows from `row` on into the samples up to this time; return the number of those done."""
-    while done < times.size and times[done] <= time:
-        _write(ws, row, width, lane, samples, k, done, kept)
+    while done < output.times.size and output.times[done] <= time:
+        write(ws, row, width, lane, output, k, done)
         done += 1
     return done
-
-
-@inner
-def _write(ws, row, width, lane, samples, k, o, kept):
-    for j in range(kept.size):
-        samples[k, o, j] = ws[(row + kept[j]) * width + lane]
 
 
 @inner
