@@ -62,7 +62,8 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
     stages = rodas5p.STAGES
     total = stages * (counts["slope"] + counts["solve"]) + counts["control"]
     total += sum(n for name, n in counts.items() if name.startswith("factorise"))
-    total += states * sum(counts[f"combine{s}"] for s in range(stages)) + states / 4 * counts["error"]
+    # loops over pairs, with inflows and without; and over four states and two
+    total += states / 4 * sum(counts[f"combine{s}"] for s in range(stages)) + states / 6 * counts["error"]
     return float(total)
 
 

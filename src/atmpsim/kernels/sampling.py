@@ -70,7 +70,9 @@ def _shared(ahead, width, inside, most):
             lane = lowest_bit(left)
             left &= left - 1
             if ahead[lane] > shared:
-                calls += (ahead[lane] + width - 1) // width
+                calls += 1
+            if ahead[lane] > max(shared, width):  # rare: a division takes long
+                calls += (ahead[lane] - 1) // width
         if calls < fewest:
             best, fewest = shared, calls
     return best
