@@ -135,19 +135,22 @@ def test_moieties_of_random_mass_action_networks_are_conserved() -> None:
         np.testing.assert_allclose(total, float(total[0]), rtol=1e-11)
 
 
-def batch_of(width: int, *, order: slice, threads: int) -> np.ndarray:
+def batch_of(
+    width: int, *, order: slice = slice(None), threads: int = 1, samples: int = 17, infused: int = 1
+) -> np.ndarray:
+    """Return states at some times of 300 trajectories, of which every so manieth is infused."""
     forced = model(FORCED.replace("-0.5", "-k*0.5") + "z' = piecewise(1, time > 3.3, 0) - z; z = 0;")
     program = prepare(forced)
     rng = np.random.default_rng(5)
     drawn = rng.uniform(0.5, 2.0, (300, 2))[order]
     leaves = {**initial_leaves(program.equations, {}, start=0.0, where="t"), "x": drawn[:, 0], "k": drawn[:, 1]}
-    schedule = expand(
-        [Dose(into="x", amount=1.0, time=1.0, every=2.0, count=3), Dose(into="y", amount=2.0, time=0.5, duration=1.5)],
-        start=0.0, end=8.0, where="t",
-    )  # fmt: skip
+    doses = [Dose(into="x", amount=1.0, time=1.0, every=2.0, count=3)]
+    dry = expand(doses, start=0.0, end=8.0, where="t")
+    wet = expand([*doses, Dose(into="y", amount=2.0, time=0.5, duration=1.5)], start=0.0, end=8.0, where="t")
+    schedules = [dry if k % infused else wet for k in range(300)][order]
     states, status, _ = integrate_batch(
         program.equations, compile_batch(program.equations, width=width),
-        ensemble=gather(program.equations, leaves, count=300, schedules=[schedule]), times=np.linspace(0, 8, 17),
+        ensemble=gather(program.equations, leaves, count=300, schedules=schedules), times=np.linspace(0, 8, samples),
         kept=np.arange(3), tolerances=Tolerances(rtol=1e-5, atol=np.full(3, 1e-9)), threads=threads,
     )  # fmt: skip
     assert not status.any()
@@ -156,12 +159,27 @@ def batch_of(width: int, *, order: slice, threads: int) -> np.ndarray:
 
 @pytest.mark.parametrize("width", [1, 2, 4, 8, 16])
 def test_bits_do_not_depend_on_width_order_or_threads(width: int) -> None:
-    reference = batch_of(4, order=slice(None), threads=1)
+    reference = batch_of(4)
     assert (batch_of(width, order=slice(None, None, -1), threads=2) == reference).all()
 
 
+@pytest.mark.parametrize("width", [1, 4, 16])
+def test_bits_do_not_depend_on_how_many_samples_there_are(width: int) -> None:
+    # few times go by a call for every lane, many by calls for one lane
+    np.testing.assert_array_equal(batch_of(width, samples=16 * 128 + 1)[:, ::128], batch_of(width))
+
+
+def test_bits_do_not_depend_on_infusions_into_other_lanes() -> None:
+    all_wet, some = batch_of(8), batch_of(8, infused=3)
+    np.testing.assert_array_equal(some[::3], all_wet[::3])
+    none = batch_of(8, infused=301)
+    dry = np.arange(300) % 3 > 0
+    np.testing.assert_array_equal(some[dry], none[dry])
+    assert (some[1, -1] != all_wet[1, -1]).any()
+
+
 def test_doses_and_switches_as_by_lsoda() -> None:
-    found = batch_of(4, order=slice(None), threads=1)[0]
+    found = batch_of(4)[0]
     forced = model(FORCED.replace("-0.5", "-k*0.5") + "z' = piecewise(1, time > 3.3, 0) - z; z = 0;")
     x, k = np.random.default_rng(5).uniform(0.5, 2.0, (300, 2))[0]
     exact = simulate(

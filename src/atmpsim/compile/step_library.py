@@ -263,9 +263,8 @@ class StepLibrary:
                 text += self._op(f"%inv.{above}", "fmul", inverse, f"%scale.{n}")
                 inverse = f"%one.{n}"
             text += self._op(f"%quotient.{n}", "fmul", f"%k.{n}", inverse)
-            # 0, or NaN where the new state is not finite: an infinite scale would hide any error
-            text += self._op(f"%check.{n}", "fsub", f"%new.{n}", f"%new.{n}")
-            text += self._op(f"%ratio.{n}", "fadd", f"%quotient.{n}", f"%check.{n}")
+            # NaN where the new state is not finite: an infinite scale would hide any error
+            text += self._fma(f"%ratio.{n}", f"%new.{n}", v.number(0.0), f"%quotient.{n}")
             text += self._fma(f"%{n}.n", f"%ratio.{n}", f"%ratio.{n}", f"%{n}")
         return self._loop(tag, label, first=first, last="%even", each=count, body=text, phi=phi)
 
