@@ -10,7 +10,7 @@ import numpy as np
 
 from atmpsim.compile.batch import Batch
 from atmpsim.compile.driver import load_driver
-from atmpsim.engines.actions import Action, plan_actions, table
+from atmpsim.engines.actions import plan_actions, table
 from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.timing import resolution
 from atmpsim.engines.trajectory import Tolerances
@@ -19,7 +19,9 @@ from atmpsim.model.equations import Equations
 from atmpsim.model.graph import symbol_of
 from atmpsim.scenario.dosing import SAMPLE_AFTER, SAMPLE_BEFORE
 
-CHUNK = 256  # trajectories a thread takes at a time: long enough to keep its lanes full
+# trajectories that a thread takes at a time: enough to keep its lanes full, few enough to stop soon
+_FEWEST, _MOST = 256, 1024
+_PARTS = 4  # of a thread, so that threads end together
 SIDES = {SAMPLE_BEFORE: BEFORE, SAMPLE_AFTER: AFTER}
 
 
@@ -57,12 +59,19 @@ def integrate_batch(
         attempts=np.zeros(count, dtype=np.int64),
     )  # fmt: skip
     limits = limits_of(tolerances, start=schedule.start, end=schedule.end, side=SIDES[sample])
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
         work = partial(advance, batch, _plans(equations, ensemble), limits, course, output)
-        list(pool.map(work, range(0, count, CHUNK)))
+        list(pool.map(work, parts_of(count, threads=threads)))
     for k in np.flatnonzero(output.next < times.size):  # given up before
         output.samples[k, output.next[k] :] = np.nan
     return output.samples, output.status, output.attempts
+
+
+def parts_of(count: int, *, threads: int) -> list[range]:
+    """Return the trajectories that a thread takes at a time."""
+    size = _MOST if threads == 1 else min(max(_FEWEST, count // (_PARTS * threads)), _MOST)
+    return [range(k, min(k + size, count)) for k in range(0, count, size)]
 
 
 def limits_of(tolerances: Tolerances, *, start: float, end: float, side: int) -> Limits:
@@ -73,34 +82,31 @@ def limits_of(tolerances: Tolerances, *, start: float, end: float, side: int) ->
     )  # fmt: skip
 
 
-def advance(
-    batch: Batch, actions: Actions, limits: Limits, course: Course, output: Output, begin: int, size: int = CHUNK
-) -> None:
-    """Advance trajectories from `begin` on in this thread; the driver lets go of the GIL."""
-    scratch, end = _scratch(batch), min(begin + size, len(course.start))
-    arguments = flatten(batch.code, batch.rows, actions, limits, batch.edges, scratch, course, output, begin, end)
+def advance(batch: Batch, actions: Actions, limits: Limits, course: Course, output: Output, part: range) -> None:
+    """Advance some trajectories in this thread; the driver lets go of the GIL."""
+    scratch = _scratch(batch)  # what `arguments` holds are addresses, which keep nothing alive
+    arguments = flatten(
+        batch.code, batch.rows, actions, limits, batch.edges, scratch, course, output, part.start, part.stop
+    )
     load_driver()(arguments.ctypes.data)
 
 
 def _plans(equations: Equations, ensemble: Ensemble) -> Actions:
-    """Return every trajectory's actions; trajectories share a plan where only their values differ."""
-    shared = not equations.switches
-    plans: list[list[Action]] = []
-    numbers = np.zeros(ensemble.size, dtype=np.int64)
-    known: dict[int, int] = {}
-    for k in range(ensemble.size):
-        schedule = ensemble.schedule(k)
-        if id(schedule) not in known or not shared:
-            known[id(schedule)] = len(plans)
-            plans.append(plan_actions(equations, schedule, _symbols(equations, ensemble, k)))
-        numbers[k] = known[id(schedule)]
-    return table(plans, numbers)
+    """Return every trajectory's actions; trajectories with one schedule share a plan where they can."""
+    if equations.switches:  # what happens depends on a trajectory's own values
+        plans = [
+            plan_actions(equations, ensemble.schedule(k), _symbols(equations, ensemble, k))
+            for k in range(ensemble.size)
+        ]
+        return table(plans, np.arange(ensemble.size))
+    distinct = {id(s): s for s in ensemble.schedules}
+    place = {name: k for k, name in enumerate(distinct)}
+    numbers = np.array([place[id(s)] for s in ensemble.schedules], dtype=np.int64)
+    return table([plan_actions(equations, s, {}) for s in distinct.values()], np.resize(numbers, ensemble.size))
 
 
 def _symbols(equations: Equations, ensemble: Ensemble, k: int) -> dict[str, float]:
     """Return a trajectory's leaves at the start, which timed conditions may depend on."""
-    if not equations.switches:
-        return {}
     found = dict(zip(map(symbol_of, equations.states), ensemble.initial[k].tolist(), strict=True))
     return found | dict(zip(map(symbol_of, equations.constants), ensemble.constants[k].tolist(), strict=True))
 

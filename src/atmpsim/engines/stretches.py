@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from atmpsim.engines.actions import Action, table
-from atmpsim.engines.batch import CHUNK, advance, limits_of
+from atmpsim.engines.batch import advance, limits_of, parts_of
 from atmpsim.engines.course import Course, Stopped
 from atmpsim.engines.ensemble import Ensemble, FloatArray, IntArray
 from atmpsim.engines.itinerary import Itinerary
@@ -38,7 +38,7 @@ def integrate_stretches(
     threads
         How many threads share the work; results do not depend on it. All cores by default.
     """
-    parts = [range(k, min(k + CHUNK, ensemble.size)) for k in range(0, ensemble.size, CHUNK)]
+    threads = threads or os.cpu_count() or 1
 
     def work(part: Sequence[int]) -> _Group:
         group = _Group(program, ensemble.take(part), times, tolerances, sample)
@@ -46,8 +46,8 @@ def integrate_stretches(
         return group
 
     program.scalar, program.batch  # noqa: B018  # compiled once, before threads ask for them
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        groups = list(pool.map(work, parts))
+    with ThreadPoolExecutor(threads) as pool:
+        groups = list(pool.map(work, parts_of(ensemble.size, threads=threads)))
     return (
         np.concatenate([g.samples for g in groups]),
         np.concatenate([g.constants for g in groups]),
@@ -95,9 +95,8 @@ class _Group:
             plans = [self._depart(k) for k in live]
             numbers = np.zeros(len(self.trips), dtype=np.int64)
             numbers[live] = np.arange(1, len(live) + 1)
-            advance(
-                self.batch, table([[], *plans], numbers), self.limits, self.way, self.output, 0, len(self.trips)
-            )  # fmt: skip
+            actions, everything = table([[], *plans], numbers), range(len(self.trips))
+            advance(self.batch, actions, self.limits, self.way, self.output, everything)
             live = [k for k in live if self._arrive(k) and not self.trips[k].ended]
 
     def _try(self, k: int, happen: Callable[[], None]) -> bool:
