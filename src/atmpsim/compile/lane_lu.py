@@ -13,10 +13,11 @@ _ARGUMENTS = ("y", "q", "t", "step", "out", "growth")
 
 
 class FactoriseWriter:
-    """Writes `factorise(y, q, t, step, out, growth)`: the LU of J - M/(h gamma), and the sum of L's squares.
+    """Writes `factorise(y, q, t, step, out, growth)`: the LDU of J - M/(h gamma), and the sum of L's squares.
 
-    L is kept with the other sign, and the diagonal as -1/pivot: so nothing is subtracted or negated here and in
-    `solve`, whose matrix is M/(h gamma) - J; each negation would be one more instruction to compile.
+    L is kept with the other sign, the diagonal as -1/pivot, and U divided by it, with the other sign: so nothing is
+    subtracted or negated here and in `solve`, whose matrix is M/(h gamma) - J (each negation would be one more
+    instruction to compile), and a solution is not multiplied before the next rows use it.
     Rows and columns are in elimination order; M is the identity, but 0 for algebraic rules and hubs. Row after row
     is eliminated: no row but its own is held meanwhile, those above are read from where they stand. Rows go to
     several functions; what these share of the Jacobian, the first that needs it leaves in `shared` for the others.
@@ -110,15 +111,17 @@ class FactoriseWriter:
         """Write a row of L and U, and return the sum of squares so far."""
         w = self.writer
         for k in self.left[i]:
-            factor = w.binary("fmul", row.pop(k), w.load("out", self.slots[k, k]))
+            entry = row.pop(k)
+            factor = w.binary("fmul", entry, w.load("out", self.slots[k, k]))
             w.store("out", self.slots[i, k], factor)
             growth = w.fma(factor, factor, growth)
             for j in self.right[k]:
                 above = w.load("out", self.slots[k, j])
-                row[j] = w.fma(factor, above, row[j]) if j in row else w.binary("fmul", factor, above)
-        row[i] = w.binary("fdiv", w.lanes.number(-1.0), row[i])
+                row[j] = w.fma(entry, above, row[j]) if j in row else w.binary("fmul", entry, above)
+        inverse = w.binary("fdiv", w.lanes.number(-1.0), row.pop(i))
+        w.store("out", self.slots[i, i], inverse)
         for j, value in row.items():
-            w.store("out", self.slots[i, j], value)
+            w.store("out", self.slots[i, j], w.binary("fmul", value, inverse))
         return growth
 
 
@@ -136,9 +139,9 @@ def _solve(w: LaneWriter, plan: Elimination) -> None:
             value = w.fma(w.load("factors", plan.slots[i, j]), values[j], value)
         values[i] = value
     for i, row in reversed(list(enumerate(plan.order))):
-        value = values[i]
-        for j in right[i]:
+        value = w.binary("fmul", values[i], w.load("factors", plan.slots[i, i]))
+        for j in reversed(right[i]):  # what is known last comes last: nothing waits for it but one instruction
             value = w.fma(w.load("factors", plan.slots[i, j]), values[j], value)
-        values[i] = w.binary("fmul", value, w.load("factors", plan.slots[i, i]))
+        values[i] = value
         if row < states:
             w.store("b", row, values[i])
