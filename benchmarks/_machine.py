@@ -54,11 +54,13 @@ def flops_per_attempt(program: Program, *, width: int) -> float:
     """
     names, pieces = program.equations.states, program.pieces
     states, lowered = len(names), lower(pieces, names)
-    elimination = plan_elimination(states + lowered.hubs, lowered.jacobian.keys())
+    elimination = plan_elimination(states + lowered.hubs, lowered.pattern)
     emitter = Emitter(lowered, elimination, states=names, constants=pieces.constants, width=width)
     text = emitter.module()[0] + "\n" + StepLibrary(width=width, explicit_time=bool(lowered.by_time)).module()
-    bodies = re.findall(r"define (?:internal )?\S+ @(\w+)\([^{]*\{\n(.*?)\n\}", text, re.S)
-    counts = {name: _count(body) for name, body in bodies}
+    counts: dict[str, int] = {}  # of a function, with those of the library's that it calls, which stand before it
+    for name, body in re.findall(r"define (?:internal )?(?:<[^>]*>|void) @(\w+)\([^{]*\{\n(.*?)\n\}", text, re.S):
+        called = re.findall(r"call [^@\n]*@(lane_\w+)\(", body)
+        counts[name] = _count(body) + sum(counts[function] for function in called)
     stages = rodas5p.STAGES
     total = stages * (counts["slope"] + counts["solve"]) + counts["control"]
     total += sum(n for name, n in counts.items() if name.startswith("factorise"))

@@ -124,8 +124,7 @@ def _step_code(width: int, explicit_time: bool) -> bytes:
 def _compile(pieces: Pieces, states: Sequence[str], width: int) -> tuple[Layout, bool, bytes]:
     """Return the workspace's layout, whether derivatives depend on time, and the model's machine code."""
     lowered = lower(pieces, states)
-    shifted = {(k, k) for k in range(lowered.differential)}
-    elimination = plan_elimination(len(states) + lowered.hubs, lowered.jacobian.keys() | shifted)
+    elimination = plan_elimination(len(states) + lowered.hubs, lowered.pattern)
     emitter = Emitter(lowered, elimination, states=states, constants=pieces.constants, width=width)
     model_text, hoisted = emitter.module()
     layout = plan_layout(

@@ -17,7 +17,7 @@ class FactoriseWriter:
 
     L is kept with the other sign, the diagonal as -1/pivot, and U divided by it, with the other sign: so nothing is
     subtracted or negated here and in `solve`, whose matrix is M/(h gamma) - J (each negation would be one more
-    instruction to compile), and a solution is not multiplied before the next rows use it.
+    instruction to compile), and there the multiplication by the diagonal waits for no other row.
     Rows and columns are in elimination order; M is the identity, but 0 for algebraic rules and hubs. Row after row
     is eliminated: no row but its own is held meanwhile, those above are read from where they stand. Rows go to
     several functions; what these share of the Jacobian, the first that needs it leaves in `shared` for the others.

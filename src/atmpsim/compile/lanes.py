@@ -1,8 +1,8 @@
-"""Compile a model for W trajectories side by side: one Rosenbrock attempt as vector LLVM IR.
+"""The functions of one model for W trajectories side by side, as vector LLVM IR.
 
 Everything a lane needs stands in one workspace of rows; a row holds one number for each of the W lanes. The code
-has no branches on data, explicit fused multiply-adds and no licence to re-associate, so that a lane's result does
-not depend on W or on what the other lanes hold.
+has no branches on what a lane holds, explicit fused multiply-adds and no licence to re-associate, so that a lane's
+result does not depend on W or on what the other lanes hold.
 """
 
 from __future__ import annotations

@@ -31,6 +31,11 @@ class Lowered:
     invariant: dict[int, bool]
 
     @property
+    def pattern(self) -> set[tuple[int, int]]:
+        """Return the places of M/(h gamma) - J that are not zero."""
+        return self.jacobian.keys() | {(k, k) for k in range(self.differential)}
+
+    @property
     def differential(self) -> int:
         """Return how many states come first that have a derivative instead of an algebraic rule."""
         return len(self.slopes) - self.algebraic

@@ -1,6 +1,6 @@
 """What a Rosenbrock step does in any model, as vector LLVM IR: stages, error, step control, dense output.
 
-The number of states comes as an argument, so that this is compiled once for a CPU and not for each model.
+The number of states comes as an argument, so that this is compiled once for a CPU and a width, not for each model.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class StepLibrary:
         return f"  %{tag}.at = mul i64 %{tag}.i, {self.lanes.bytes}\n"
 
     def _place(self, name: str, part: str, tag: str, state: int) -> str:
-        """Return instructions for the address of a row: of the state of a loop or the so manieth after, or alone."""
+        """Return instructions for the address of a row: of the state of a loop or so many after it, or alone."""
         if not tag:
             return (
                 f"  %{name} = getelementptr inbounds i8, ptr %ws, i64 {getattr(self.none, part) * self.lanes.bytes}\n"
@@ -225,18 +225,18 @@ class StepLibrary:
         text = self._parts("state", "trial", f"k{rodas5p.STAGES - 1}", "atol") + self._load("rtol", "rtol")
         text += f"  %count = uitofp i64 %states to double\n  %most = fmul double %count, {literal(_SHARE**2)}\n"
         text += f"  %part = fdiv double {literal(1.0)}, %most\n" + self._splat("parts", "%part")
-        text += self._errors("four", "entry", first="0", before=[n(0.0)] * _GROUP)
-        text += self._errors("two", "four.done", first="%four.i", before=["%four0", "%four1"])
+        text += self._errors("four", "entry", first="0", sums=[n(0.0)] * _GROUP)
+        text += self._errors("two", "four.done", first="%four.i", sums=["%four0", "%four1"])
         text += self._op("%t0", "fadd", "%two0", "%two1") + self._op("%t1", "fadd", "%four2", "%four3")
         text += self._op("%t2", "fadd", "%t0", "%t1") + self._op("%mean", "fmul", "%t2", "%parts")
         return self._function("error", text + self._store("%mean", "to.error", "error"))
 
-    def _errors(self, tag: str, label: str, *, first: str, before: Sequence[str]) -> str:
+    def _errors(self, tag: str, before: str, *, first: str, sums: Sequence[str]) -> str:
         """Add the squared scaled errors to as many sums at once, with one division for all: (1/ab) b = 1/a."""
-        v, count = self.lanes, len(before)
+        v, count = self.lanes, len(sums)
         phi = "".join(
-            f"  %{tag}{g} = phi {v.double} [{start}, %{label}], [%{tag}{g}.n, %{tag}.do]\n"
-            for g, start in enumerate(before)
+            f"  %{tag}{g} = phi {v.double} [{start}, %{before}], [%{tag}{g}.n, %{tag}.do]\n"
+            for g, start in enumerate(sums)
         )
         text, product = f"  %{tag}.packed = mul i64 %{tag}.i, 8\n", ""
         for g in range(count):
@@ -263,10 +263,12 @@ class StepLibrary:
                 text += self._op(f"%inv.{above}", "fmul", inverse, f"%scale.{n}")
                 inverse = f"%one.{n}"
             text += self._op(f"%quotient.{n}", "fmul", f"%k.{n}", inverse)
-            # NaN where the new state is not finite: an infinite scale would hide any error
-            text += self._fma(f"%ratio.{n}", f"%new.{n}", v.number(0.0), f"%quotient.{n}")
-            text += self._fma(f"%{n}.n", f"%ratio.{n}", f"%ratio.{n}", f"%{n}")
-        return self._loop(tag, label, first=first, last="%even", each=count, body=text, phi=phi)
+            ratio = f"%quotient.{n}"
+            if not g:  # NaN where a new state or the product is not finite, which would hide any error
+                text += self._fma(f"%checked.{n}", product, v.number(0.0), ratio)
+                ratio = f"%checked.{n}"
+            text += self._fma(f"%{n}.n", ratio, ratio, f"%{n}")
+        return self._loop(tag, before, first=first, last="%even", each=count, body=text, phi=phi)
 
     def _control(self) -> str:
         """Accept or reject each lane's attempt, choose its next step, and mark the lanes that the driver must see.
@@ -317,32 +319,31 @@ class StepLibrary:
         return self._function("control", text + "  store double %mask, ptr %mask.a, align 8\n")
 
     def _dense(self) -> str:
-        """Write all states at `theta` of the step into `sampled`: the method's dense output. Write their `clock`."""
+        """Write all states at `theta` of the step into `sampled`: the method's dense output."""
         text = self._pairs(functools.partial(self._sampled, "each", self._load))
         return self._function("dense", self._dense_weights() + text)
 
     def _dense_lane(self) -> str:
-        """Do the same for one lane at the times that all lanes of `theta` say."""
+        """Do the same for one lane, at the times that all lanes of `theta` say."""
         text = self._dense_weights() + self._place("lane.a", "lane", "", 0)
         text += "  %lane.d = load double, ptr %lane.a, align 8\n  %lane.i = fptoui double %lane.d to i64\n"
         text += self._pairs(functools.partial(self._sampled, "each", self._load_lane))
         return self._function("dense_lane", text)
 
     def _dense_some(self) -> str:
-        """Do the same for the states of a list."""
+        """Do the same for the states of a list, for every lane; write the time into `clock`."""
+        text = self._dense_weights() + self._load("now", "time") + self._load("h", "step")
+        text += self._fma("%then", "%theta", "%h", "%now") + self._store("%then", "to.clock", "clock")
         place = "  %place = getelementptr inbounds i64, ptr %which, i64 %k.i\n"
         body = place + "  %each.i = load i64, ptr %place, align 8\n" + self._offset("each")
         body += self._sampled("each", self._load, 0)
-        return self._function(
-            "dense_some",
-            self._dense_weights() + self._loop("k", "entry", first="0", last="%count", each=1, body=body),
-        )
+        text += self._loop("k", "entry", first="0", last="%count", each=1, body=body)
+        return self._function("dense_some", text)
 
     def _dense_weights(self) -> str:
         n = self.lanes.number
         text = self._parts("state", "trial", "sampled", *(f"k{j}" for j in range(rodas5p.STAGES)))
-        text += self._load("theta", "theta") + self._load("now", "time") + self._load("h", "step")
-        text += self._fma("%then", "%theta", "%h", "%now") + self._store("%then", "to.clock", "clock")
+        text += self._load("theta", "theta")
         text += self._op("%rest", "fsub", n(1.0), "%theta") + self._op("%hump", "fmul", "%theta", "%rest")
         for j in range(rodas5p.STAGES):
             d0, d1, d2 = (n(row[j]) for row in rodas5p.DENSE)

@@ -65,13 +65,15 @@ def _shared(ahead, width, inside, most):
     """Return the number of shared calls with which the calls are fewest; lanes with more times get their own."""
     best, fewest = most, most
     for shared in range(most if most > 1 else 0):
+        if shared >= fewest:
+            break
         calls, left = shared, inside
         while left:
             lane = lowest_bit(left)
             left &= left - 1
             if ahead[lane] > shared:
                 calls += 1
-            if ahead[lane] > max(shared, width):  # rare: a division takes long
+            if ahead[lane] > max(shared, width):  # rarely: a division takes long
                 calls += (ahead[lane] - 1) // width
         if calls < fewest:
             best, fewest = shared, calls

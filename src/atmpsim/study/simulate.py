@@ -164,7 +164,8 @@ def _check_choice(value: str, allowed: Sequence[str], where: str) -> None:
 
 def sample_times(model: Model, times: ArrayLike, start: float, where: str) -> FloatArray:
     """Return checked sample times in the model's unit of time."""
-    grid = np.atleast_1d(np.asarray(in_model_units(times, unit=model.time_unit, where=f"{where} times"), dtype=float))
+    given = in_model_units(times, unit=model.time_unit, where=f"{where} times")
+    grid = np.ascontiguousarray(np.atleast_1d(np.asarray(given, dtype=float)))
     if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
         raise InputError(where=f"{where} times", found=repr(times)[:60], expected="finite times, at least one")
     if (np.diff(grid) < 0).any() or grid[0] < start:
