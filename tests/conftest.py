@@ -1,12 +1,18 @@
-"""What tests of all folders share: how a check tells its value, its target and its tolerance."""
+"""What tests of all folders share: interrupts, and how a check tells its value, its target and its tolerance."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let interrupts interrupt: a script's shell lets what it starts in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
